@@ -1,0 +1,1 @@
+//! A local endpoint that speaks Axiom's ingest contract.

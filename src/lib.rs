@@ -1,0 +1,1 @@
+//! A `tracing` layer that delivers spans and events to Axiom.
