@@ -1,0 +1,396 @@
+//! The crossing: producers append finished lines to open chunks, the worker takes chunks.
+//!
+//! Bounded in bytes by its pool of chunks. No `unsafe`: a chunk is a `Box`, moved by atomic swaps.
+
+mod chunk;
+mod signal;
+
+use std::cell::Cell;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_queue::ArrayQueue;
+use crossbeam_utils::CachePadded;
+use crossbeam_utils::atomic::AtomicCell;
+
+pub(crate) use self::chunk::{CHUNK_BYTES, Chunk};
+pub(crate) use self::signal::Signal;
+use crate::stats::{Counters, DropReason};
+
+/// What happens to a record when the queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// The new record is dropped and counted. The caller never waits. The default.
+    #[default]
+    DropNewest,
+    /// The oldest chunk that the worker has not taken yet is dropped and counted.
+    DropOldest,
+    /// The caller waits for room, at most this long; then the record is dropped and counted.
+    Block {
+        /// The longest wait for one record.
+        timeout: Duration,
+    },
+}
+
+/// How often a producer looks for an open chunk, or for a place to leave one.
+const STRIPES_TRIED: usize = 3;
+
+thread_local! {
+    /// Where this thread looks first. Given out in turn, so that threads spread over the stripes.
+    static HOME: Cell<usize> = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        Cell::new(NEXT.fetch_add(1, Ordering::Relaxed))
+    };
+}
+
+/// The two cumulative counts of one chunk identity.
+#[derive(Debug, Default)]
+struct Account {
+    /// Written only by whoever owns the chunk.
+    appended: AtomicU64,
+    settled: AtomicU64,
+}
+
+/// What had been appended when a flush was asked for.
+#[derive(Debug)]
+pub(crate) struct Mark(Vec<u64>);
+
+pub(crate) struct Queue {
+    stripes: Box<[CachePadded<AtomicCell<Option<Box<Chunk>>>>]>,
+    full: ArrayQueue<Box<Chunk>>,
+    free: ArrayQueue<Box<Chunk>>,
+    /// Chunks made so far; the pool fills as it is needed.
+    made: AtomicUsize,
+    accounts: Box<[CachePadded<Account>]>,
+    overflow: Overflow,
+    closed: AtomicBool,
+    /// Full chunks at which the worker is woken before its tick.
+    wake_at: usize,
+    signal: Arc<Signal>,
+    counters: Arc<Counters>,
+    blocked: AtomicUsize,
+    room: (Mutex<()>, Condvar),
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("overflow", &self.overflow)
+            .field("full", &self.full.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Queue {
+    /// A queue of at most `max_bytes`, rounded down to whole chunks.
+    pub(crate) fn new(
+        max_bytes: usize,
+        overflow: Overflow,
+        batch_bytes: usize,
+        signal: Arc<Signal>,
+        counters: Arc<Counters>,
+    ) -> Arc<Self> {
+        let chunks = (max_bytes / CHUNK_BYTES).max(2);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let stripes = (2 * cores)
+            .next_power_of_two()
+            .clamp(1, (chunks / 4).max(1));
+        let stripes = if stripes.is_power_of_two() {
+            stripes
+        } else {
+            stripes.next_power_of_two() / 2
+        };
+        Arc::new(Self {
+            stripes: (0..stripes)
+                .map(|_| CachePadded::new(AtomicCell::new(None)))
+                .collect(),
+            full: ArrayQueue::new(chunks),
+            free: ArrayQueue::new(chunks),
+            made: AtomicUsize::new(0),
+            accounts: (0..chunks).map(|_| CachePadded::default()).collect(),
+            overflow,
+            closed: AtomicBool::new(false),
+            wake_at: (batch_bytes / CHUNK_BYTES).min(chunks / 2).max(1),
+            signal,
+            counters,
+            blocked: AtomicUsize::new(0),
+            room: (Mutex::new(()), Condvar::new()),
+        })
+    }
+
+    /// Appends one line, newline included, or counts why it could not.
+    pub(crate) fn push(&self, line: &[u8]) {
+        if self.closed.load(Ordering::Relaxed) {
+            return self.counters.add_dropped(DropReason::AfterShutdown, 1);
+        }
+        let pushed = if line.len() > CHUNK_BYTES {
+            self.push_long(line)
+        } else {
+            self.push_short(line)
+        };
+        match pushed {
+            Some(()) => self.signal.arm(),
+            None => self.counters.add_dropped(DropReason::QueueFull, 1),
+        }
+    }
+
+    fn push_short(&self, line: &[u8]) -> Option<()> {
+        let home = HOME.try_with(Cell::get).unwrap_or(0);
+        let mut chunk = match self.take_open(home) {
+            Some(chunk) if chunk.fits(line) => chunk,
+            Some(full) => {
+                self.seal(full);
+                self.fresh()?
+            }
+            None => self.fresh()?,
+        };
+        chunk.append(line);
+        self.count_appended(&chunk);
+        self.put_open(home, chunk);
+        Some(())
+    }
+
+    /// A line longer than a chunk: as many chunks as it takes, as one unit.
+    fn push_long(&self, line: &[u8]) -> Option<()> {
+        let mut unit = None;
+        for part in line.rchunks(CHUNK_BYTES) {
+            let Some(mut chunk) = self.fresh() else {
+                self.recycle(unit);
+                return None;
+            };
+            chunk.begin_long(part, unit.take());
+            unit = Some(chunk);
+        }
+        let mut unit = unit?;
+        unit.count_long();
+        self.count_appended(&unit);
+        self.seal(unit);
+        Some(())
+    }
+
+    /// Single writer: the caller owns the chunk, so a load and a store are enough.
+    fn count_appended(&self, chunk: &Chunk) {
+        let appended = &self.accounts[chunk.id].appended;
+        appended.store(appended.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    fn stripe(&self, home: usize, step: usize) -> &AtomicCell<Option<Box<Chunk>>> {
+        &self.stripes[(home + step) & (self.stripes.len() - 1)]
+    }
+
+    fn take_open(&self, home: usize) -> Option<Box<Chunk>> {
+        (0..STRIPES_TRIED).find_map(|step| self.stripe(home, step).take())
+    }
+
+    /// Leaves the chunk where the next push finds it. A chunk that another thread left there
+    /// meanwhile is carried on to the next stripe; with no place left it goes to the worker.
+    fn put_open(&self, home: usize, mut chunk: Box<Chunk>) {
+        for step in 0..STRIPES_TRIED {
+            match self.stripe(home, step).swap(Some(chunk)) {
+                None => return,
+                Some(other) => chunk = other,
+            }
+        }
+        self.seal(chunk);
+    }
+
+    fn seal(&self, chunk: Box<Chunk>) {
+        // There is room for every chunk that exists.
+        if let Err(chunk) = self.full.push(chunk) {
+            return self.settle_whole(chunk, DropReason::Internal);
+        }
+        if self.full.len() >= self.wake_at {
+            self.signal.raise();
+        }
+    }
+
+    fn fresh(&self) -> Option<Box<Chunk>> {
+        if let Some(chunk) = self.from_pool() {
+            return Some(chunk);
+        }
+        self.signal.raise();
+        match self.overflow {
+            Overflow::DropNewest => None,
+            Overflow::DropOldest => {
+                self.settle_whole(self.full.pop()?, DropReason::Evicted);
+                self.from_pool()
+            }
+            Overflow::Block { timeout } => self.wait_for_room(timeout),
+        }
+    }
+
+    fn from_pool(&self) -> Option<Box<Chunk>> {
+        self.free.pop().or_else(|| {
+            let id = self
+                .made
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |made| {
+                    (made < self.accounts.len()).then_some(made + 1)
+                })
+                .ok()?;
+            Some(Chunk::new(id))
+        })
+    }
+
+    fn wait_for_room(&self, timeout: Duration) -> Option<Box<Chunk>> {
+        let deadline = Instant::now().checked_add(timeout);
+        // Announced before the last look at the pool: whoever frees a chunk after that look sees it.
+        self.blocked.fetch_add(1, Ordering::SeqCst);
+        let mut lock = self.room.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let chunk = loop {
+            if let Some(chunk) = self.from_pool() {
+                break Some(chunk);
+            }
+            let left = deadline.map_or(timeout, |at| at.saturating_duration_since(Instant::now()));
+            if left.is_zero() || self.closed.load(Ordering::SeqCst) {
+                break None;
+            }
+            lock = self
+                .room
+                .1
+                .wait_timeout(lock, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        };
+        drop(lock);
+        self.blocked.fetch_sub(1, Ordering::SeqCst);
+        chunk
+    }
+
+    /// Gives a unit's chunks back to the pool.
+    fn recycle(&self, unit: Option<Box<Chunk>>) {
+        let mut next = unit;
+        while let Some(mut chunk) = next {
+            next = chunk.rest.take();
+            chunk.clear();
+            // There is room for every chunk that exists.
+            drop(self.free.push(chunk));
+        }
+        if self.blocked.load(Ordering::SeqCst) > 0 {
+            drop(self.room.0.lock());
+            self.room.1.notify_all();
+        }
+    }
+
+    fn settle_whole(&self, chunk: Box<Chunk>, reason: DropReason) {
+        let events = u64::from(chunk.events());
+        self.counters.add_dropped(reason, events);
+        self.accounts[chunk.id]
+            .settled
+            .fetch_add(events, Ordering::Release);
+        self.recycle(Some(chunk));
+    }
+
+    // The worker's side.
+
+    /// Moves the part-full open chunks to the full ones.
+    pub(crate) fn collect_open(&self) {
+        for stripe in &self.stripes {
+            if let Some(chunk) = stripe.take() {
+                self.seal(chunk);
+            }
+        }
+    }
+
+    /// The next full chunk, oldest first.
+    pub(crate) fn pop(self: &Arc<Self>) -> Option<Unit> {
+        self.full.pop().map(|chunk| Unit {
+            queue: Arc::clone(self),
+            chunk: Some(chunk),
+            settled: AtomicU32::new(0),
+        })
+    }
+
+    pub(crate) fn full_chunks(&self) -> usize {
+        self.full.len()
+    }
+
+    /// From now on a push is counted as `AfterShutdown`.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        drop(self.room.0.lock());
+        self.room.1.notify_all();
+    }
+
+    /// Events appended since the start.
+    pub(crate) fn appended(&self) -> u64 {
+        let sum = |account: &CachePadded<Account>| account.appended.load(Ordering::Acquire);
+        self.accounts.iter().map(sum).sum()
+    }
+
+    /// Whether anything appended is neither delivered nor dropped.
+    pub(crate) fn has_pending(&self) -> bool {
+        !self.settled_up_to(&self.mark())
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        let appended = |account: &CachePadded<Account>| account.appended.load(Ordering::Acquire);
+        Mark(self.accounts.iter().map(appended).collect())
+    }
+
+    pub(crate) fn settled_up_to(&self, mark: &Mark) -> bool {
+        let settled = |(account, appended): (&CachePadded<Account>, &u64)| {
+            account.settled.load(Ordering::Acquire) >= *appended
+        };
+        self.accounts.iter().zip(&mark.0).all(settled)
+    }
+}
+
+/// A full chunk in the worker's hands. It settles each of its events once; what is left unsettled
+/// when it is dropped counts as lost by a defect of ours, so that the ledger can not leak.
+#[derive(Debug)]
+pub(crate) struct Unit {
+    queue: Arc<Queue>,
+    chunk: Option<Box<Chunk>>,
+    settled: AtomicU32,
+}
+
+impl Unit {
+    pub(crate) fn events(&self) -> u32 {
+        self.chunk.as_ref().map_or(0, |chunk| chunk.events())
+    }
+
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.chunk.iter().flat_map(|chunk| chunk.parts())
+    }
+
+    /// A long line can not be split.
+    pub(crate) fn is_long(&self) -> bool {
+        self.chunk
+            .as_ref()
+            .is_some_and(|chunk| chunk.rest.is_some())
+    }
+
+    pub(crate) fn delivered(&self, events: u32) {
+        self.queue.counters.add_delivered(u64::from(events));
+        self.settle(events);
+    }
+
+    pub(crate) fn dropped(&self, events: u32, reason: DropReason) {
+        self.queue.counters.add_dropped(reason, u64::from(events));
+        self.settle(events);
+    }
+
+    fn settle(&self, events: u32) {
+        self.settled.fetch_add(events, Ordering::Relaxed);
+        if let Some(chunk) = &self.chunk {
+            let settled = &self.queue.accounts[chunk.id].settled;
+            settled.fetch_add(u64::from(events), Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Unit {
+    fn drop(&mut self) {
+        let left = self.events() - self.settled.load(Ordering::Relaxed).min(self.events());
+        if left > 0 {
+            self.dropped(left, DropReason::Internal);
+        }
+        self.queue.recycle(self.chunk.take());
+    }
+}
+
+#[cfg(test)]
+mod tests;

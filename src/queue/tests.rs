@@ -1,0 +1,176 @@
+use std::collections::HashSet;
+
+use super::*;
+
+fn queue(chunks: usize, overflow: Overflow) -> (Arc<Queue>, Arc<Counters>) {
+    let counters = Arc::new(Counters::default());
+    let signal = Arc::new(Signal::default());
+    let bytes = chunks * CHUNK_BYTES;
+    let queue = Queue::new(bytes, overflow, 2 << 20, signal, Arc::clone(&counters));
+    (queue, counters)
+}
+
+fn stats(queue: &Queue, counters: &Counters) -> crate::Stats {
+    counters.snapshot(|| queue.appended())
+}
+
+fn drain(queue: &Arc<Queue>) -> Vec<Vec<u8>> {
+    queue.collect_open();
+    let mut lines = Vec::new();
+    while let Some(unit) = queue.pop() {
+        let bytes = unit.parts().flatten().copied().collect::<Vec<u8>>();
+        lines.extend(
+            bytes
+                .split_inclusive(|byte| *byte == b'\n')
+                .map(<[u8]>::to_vec),
+        );
+        unit.delivered(unit.events());
+    }
+    lines
+}
+
+#[test]
+fn every_line_of_every_thread_arrives_once_while_the_worker_drains() {
+    let (queue, counters) = queue(
+        64,
+        Overflow::Block {
+            timeout: Duration::from_secs(60),
+        },
+    );
+    let mut seen = HashSet::new();
+    std::thread::scope(|scope| {
+        let producers: Vec<_> = (0..8)
+            .map(|thread| {
+                let queue = &queue;
+                scope.spawn(move || {
+                    for seq in 0..20_000 {
+                        queue.push(format!("{thread}:{seq}:{:>60}\n", "x").as_bytes());
+                    }
+                })
+            })
+            .collect();
+        while !producers.iter().all(|producer| producer.is_finished()) {
+            for line in drain(&queue) {
+                assert!(seen.insert(line), "a line arrived twice");
+            }
+            std::thread::yield_now();
+        }
+    });
+    seen.extend(drain(&queue));
+    assert_eq!(seen.len(), 8 * 20_000);
+    let stats = stats(&queue, &counters);
+    assert_eq!((stats.recorded(), stats.delivered()), (160_000, 160_000));
+    assert_eq!((stats.dropped(), stats.pending()), (0, 0));
+}
+
+#[test]
+fn full_queue_drops_newest_and_counts_it() {
+    let (queue, counters) = queue(4, Overflow::DropNewest);
+    let line = [b'x'; CHUNK_BYTES / 2];
+    for _ in 0..20 {
+        queue.push(&line);
+    }
+    let stats = stats(&queue, &counters);
+    assert_eq!(stats.recorded(), 20);
+    let dropped: Vec<_> = stats.dropped_by_reason().collect();
+    assert_eq!(dropped, [(DropReason::QueueFull, 12)]);
+    assert_eq!(stats.pending(), 8);
+}
+
+#[test]
+fn full_queue_drops_oldest_and_keeps_the_last() {
+    let (queue, counters) = queue(4, Overflow::DropOldest);
+    for seq in 0..20_u8 {
+        let mut line = vec![seq + 1; CHUNK_BYTES - 1];
+        line.push(b'\n');
+        queue.push(&line);
+    }
+    let kept: Vec<u8> = drain(&queue).iter().map(|line| line[0]).collect();
+    assert_eq!(kept.last(), Some(&20));
+    let stats = stats(&queue, &counters);
+    assert_eq!(stats.recorded(), 20);
+    assert_eq!(stats.delivered() + stats.dropped(), 20);
+    assert!(
+        stats
+            .dropped_by_reason()
+            .all(|(reason, _)| reason == DropReason::Evicted)
+    );
+}
+
+#[test]
+fn a_line_longer_than_a_chunk_arrives_whole_and_once() {
+    let (queue, counters) = queue(32, Overflow::DropNewest);
+    let mut line: Vec<u8> = (0..900_000).map(|i| b'a' + (i % 26) as u8).collect();
+    line.push(b'\n');
+    queue.push(b"before\n");
+    queue.push(&line);
+    let lines = drain(&queue);
+    assert_eq!(lines.len(), 2);
+    assert!(lines.contains(&line));
+    assert_eq!(stats(&queue, &counters).delivered(), 2);
+}
+
+#[test]
+fn a_long_line_that_does_not_fit_gives_its_chunks_back() {
+    let (queue, counters) = queue(4, Overflow::DropNewest);
+    queue.push(&vec![b'x'; 5 * CHUNK_BYTES]);
+    assert_eq!(stats(&queue, &counters).dropped(), 1);
+    queue.push(&vec![b'x'; 4 * CHUNK_BYTES]);
+    assert_eq!(stats(&queue, &counters).pending(), 1);
+}
+
+#[test]
+fn blocked_producer_goes_on_when_a_chunk_is_freed() {
+    let (queue, counters) = queue(
+        2,
+        Overflow::Block {
+            timeout: Duration::from_secs(60),
+        },
+    );
+    let line = [b'x'; CHUNK_BYTES];
+    std::thread::scope(|scope| {
+        let producer = scope.spawn(|| (0..50).for_each(|_| queue.push(&line)));
+        while !producer.is_finished() {
+            drain(&queue);
+            std::thread::yield_now();
+        }
+    });
+    drain(&queue);
+    assert_eq!(stats(&queue, &counters).delivered(), 50);
+}
+
+#[test]
+fn a_flush_mark_is_met_only_when_all_before_it_is_settled() {
+    let (queue, _counters) = queue(8, Overflow::DropNewest);
+    queue.push(b"one\n");
+    let mark = queue.mark();
+    assert!(!queue.settled_up_to(&mark));
+    queue.collect_open();
+    let unit = queue.pop();
+    assert!(!queue.settled_up_to(&mark));
+    queue.push(b"two\n");
+    if let Some(unit) = &unit {
+        unit.delivered(1);
+    }
+    assert!(queue.settled_up_to(&mark));
+    assert!(queue.has_pending());
+}
+
+#[test]
+fn a_unit_dropped_unsettled_is_counted() {
+    let (queue, counters) = queue(8, Overflow::DropNewest);
+    queue.push(b"one\n");
+    queue.collect_open();
+    drop(queue.pop());
+    let dropped: Vec<_> = stats(&queue, &counters).dropped_by_reason().collect();
+    assert_eq!(dropped, [(DropReason::Internal, 1)]);
+}
+
+#[test]
+fn closed_queue_counts_what_comes_after_shutdown() {
+    let (queue, counters) = queue(8, Overflow::DropNewest);
+    queue.close();
+    queue.push(b"late\n");
+    let dropped: Vec<_> = stats(&queue, &counters).dropped_by_reason().collect();
+    assert_eq!(dropped, [(DropReason::AfterShutdown, 1)]);
+}
