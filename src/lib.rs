@@ -1,6 +1,7 @@
 //! A `tracing` layer that delivers spans and events to Axiom.
 #![expect(dead_code, reason = "the frontend and the worker are not wired yet")]
 
+mod frontend;
 mod queue;
 mod stats;
 

@@ -208,7 +208,7 @@ impl Queue {
     }
 
     fn fresh(&self) -> Option<Box<Chunk>> {
-        if let Some(chunk) = self.from_pool() {
+        if let Some(chunk) = self.pooled() {
             return Some(chunk);
         }
         self.signal.raise();
@@ -216,13 +216,13 @@ impl Queue {
             Overflow::DropNewest => None,
             Overflow::DropOldest => {
                 self.settle_whole(self.full.pop()?, DropReason::Evicted);
-                self.from_pool()
+                self.pooled()
             }
             Overflow::Block { timeout } => self.wait_for_room(timeout),
         }
     }
 
-    fn from_pool(&self) -> Option<Box<Chunk>> {
+    fn pooled(&self) -> Option<Box<Chunk>> {
         self.free.pop().or_else(|| {
             let id = self
                 .made
@@ -240,7 +240,7 @@ impl Queue {
         self.blocked.fetch_add(1, Ordering::SeqCst);
         let mut lock = self.room.0.lock().unwrap_or_else(PoisonError::into_inner);
         let chunk = loop {
-            if let Some(chunk) = self.from_pool() {
+            if let Some(chunk) = self.pooled() {
                 break Some(chunk);
             }
             let left = deadline.map_or(timeout, |at| at.saturating_duration_since(Instant::now()));
