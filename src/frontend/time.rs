@@ -13,7 +13,7 @@ const LAST_SECOND: u64 = 253_402_300_799;
 
 thread_local! {
     /// The last second rendered on this thread, and its text up to the point.
-    static SECOND: Cell<(u64, [u8; 20])> = Cell::new((0, *b"1970-01-01T00:00:00."));
+    static SECOND: Cell<(u64, [u8; 20])> = const { Cell::new((0, *b"1970-01-01T00:00:00.")) };
 }
 
 /// Nanoseconds since 1970; a clock set before 1970 reads 0.

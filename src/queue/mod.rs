@@ -58,8 +58,11 @@ struct Account {
 #[derive(Debug)]
 pub(crate) struct Mark(Vec<u64>);
 
+/// Where an open chunk waits for the next push. Empty means that there is nobody to wait for.
+type Slot = AtomicCell<Option<Box<Chunk>>>;
+
 pub(crate) struct Queue {
-    stripes: Box<[CachePadded<AtomicCell<Option<Box<Chunk>>>>]>,
+    stripes: Box<[CachePadded<Slot>]>,
     full: ArrayQueue<Box<Chunk>>,
     free: ArrayQueue<Box<Chunk>>,
     /// Chunks made so far; the pool fills as it is needed.
@@ -177,7 +180,7 @@ impl Queue {
         appended.store(appended.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
-    fn stripe(&self, home: usize, step: usize) -> &AtomicCell<Option<Box<Chunk>>> {
+    fn stripe(&self, home: usize, step: usize) -> &Slot {
         &self.stripes[(home + step) & (self.stripes.len() - 1)]
     }
 
