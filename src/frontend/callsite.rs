@@ -1,0 +1,162 @@
+//! What a callsite never changes, rendered once and then copied.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use tracing_core::{Level, Metadata};
+
+use super::json;
+
+/// Axiom's limit for a field name is 200 bytes (docs/limits); ours live under `attributes.`.
+const KEY_BYTES: usize = 200 - "attributes.".len();
+/// Targets, span names and file names come from the source code: longer ones are generated nonsense.
+pub(crate) const NAME_BYTES: usize = 1024;
+
+const BUCKETS: usize = 1024;
+
+/// What a field means to the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Attribute,
+    Message,
+    OtelName,
+    OtelKind,
+    OtelStatusCode,
+    OtelStatusDescription,
+}
+
+#[derive(Debug)]
+pub(crate) struct FieldPlan {
+    /// The escaped key with its quotes and colon.
+    pub(crate) key: Box<[u8]>,
+    pub(crate) role: Role,
+    /// The first field of the same key: fields that share a slot are one on the wire.
+    pub(crate) slot: usize,
+    /// The key was longer than Axiom allows.
+    pub(crate) shortened: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Callsite {
+    /// `,"level":…,"target":…` and, on request, where in the source.
+    pub(crate) event: Box<[u8]>,
+    /// `,"scope.name":…` and, on request, where in the source.
+    pub(crate) span: Box<[u8]>,
+    /// The span's name as a JSON string.
+    pub(crate) name: Box<[u8]>,
+    pub(crate) fields: Box<[FieldPlan]>,
+    pub(crate) is_error: bool,
+}
+
+impl Callsite {
+    fn new(metadata: &'static Metadata<'static>, source_location: bool) -> Self {
+        let mut location = Vec::new();
+        if source_location {
+            if let Some(file) = metadata.file() {
+                location.extend_from_slice(b",\"code.file.path\":");
+                json::put_str(&mut location, file, NAME_BYTES);
+            }
+            if let Some(line) = metadata.line() {
+                location.extend_from_slice(b",\"code.line.number\":");
+                json::put_u64(&mut location, u64::from(line));
+            }
+        }
+        let mut event = Vec::new();
+        event.extend_from_slice(b",\"level\":");
+        json::put_str(&mut event, level(*metadata.level()), NAME_BYTES);
+        event.extend_from_slice(b",\"target\":");
+        json::put_str(&mut event, metadata.target(), NAME_BYTES);
+        event.extend_from_slice(&location);
+        let mut span = Vec::new();
+        span.extend_from_slice(b",\"scope.name\":");
+        json::put_str(&mut span, metadata.target(), NAME_BYTES);
+        span.extend_from_slice(&location);
+        let mut name = Vec::new();
+        json::put_str(&mut name, metadata.name(), NAME_BYTES);
+        Self {
+            event: event.into(),
+            span: span.into(),
+            name: name.into(),
+            fields: plan_fields(metadata),
+            is_error: *metadata.level() == Level::ERROR,
+        }
+    }
+}
+
+fn plan_fields(metadata: &Metadata<'_>) -> Box<[FieldPlan]> {
+    let mut slots = HashMap::new();
+    let plan = |(index, field): (usize, tracing_core::Field)| {
+        let name = field.name();
+        let name = name.strip_prefix("r#").unwrap_or(name);
+        let role = match name {
+            "message" if metadata.is_event() => Role::Message,
+            "otel.name" if metadata.is_span() => Role::OtelName,
+            "otel.kind" if metadata.is_span() => Role::OtelKind,
+            "otel.status_code" if metadata.is_span() => Role::OtelStatusCode,
+            "otel.status_description" if metadata.is_span() => Role::OtelStatusDescription,
+            _ => Role::Attribute,
+        };
+        let kept = &name[..json::floor_char_boundary(name, KEY_BYTES)];
+        let mut key = Vec::with_capacity(kept.len() + 3);
+        json::put_str(&mut key, kept, usize::MAX);
+        key.push(b':');
+        FieldPlan {
+            slot: *slots.entry(kept.to_owned()).or_insert(index),
+            key: key.into(),
+            role,
+            shortened: kept.len() < name.len(),
+        }
+    };
+    metadata.fields().iter().enumerate().map(plan).collect()
+}
+
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::TRACE => "trace",
+        Level::DEBUG => "debug",
+        Level::INFO => "info",
+        Level::WARN => "warn",
+        Level::ERROR => "error",
+    }
+}
+
+/// Every callsite seen so far. Reading takes no lock: buckets of chains that only grow.
+pub(crate) struct Callsites {
+    buckets: Box<[OnceLock<Box<Node>>]>,
+    source_location: bool,
+}
+
+struct Node {
+    address: usize,
+    callsite: Callsite,
+    next: OnceLock<Box<Node>>,
+}
+
+impl Callsites {
+    pub(crate) fn new(source_location: bool) -> Self {
+        Self {
+            buckets: (0..BUCKETS).map(|_| OnceLock::new()).collect(),
+            source_location,
+        }
+    }
+
+    /// Renders the callsite unless that was done before.
+    pub(crate) fn of(&self, metadata: &'static Metadata<'static>) -> &Callsite {
+        // Metadata is static, so its address names it for good.
+        let address = std::ptr::from_ref(metadata).addr();
+        let mut link = &self.buckets[(address >> 3).wrapping_mul(0x9E37_79B9) >> 8 & (BUCKETS - 1)];
+        loop {
+            let node = link.get_or_init(|| {
+                Box::new(Node {
+                    address,
+                    callsite: Callsite::new(metadata, self.source_location),
+                    next: OnceLock::new(),
+                })
+            });
+            if node.address == address {
+                return &node.callsite;
+            }
+            link = &node.next;
+        }
+    }
+}
