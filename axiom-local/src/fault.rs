@@ -1,0 +1,271 @@
+//! What can be made to go wrong, and the plan that says which request it happens to.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// Something that goes wrong with one request.
+///
+/// Unless it says otherwise, a fault reads the whole request first, so that the client always gets to the point of
+/// waiting for an answer.
+///
+/// ```
+/// use axiom_local::{Fault, Server};
+/// use std::time::Duration;
+///
+/// let server = Server::start()?;
+/// server.fault(Fault::status(429).header("X-RateLimit-Reset", "1790000000").body(r#"{"message":"slow down"}"#));
+/// server.fault(Fault::delay(Duration::from_millis(50)));
+/// // The third request and all later ones are served normally.
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Fault {
+    pub(crate) kind: Kind,
+    pub(crate) delay: Duration,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Kind {
+    Serve,
+    Status(u16),
+    Hang { store: bool },
+    CloseBeforeRead,
+    Close { store: bool },
+    Reset { store: bool },
+    CutBody,
+    Garbage,
+    FailEvents(usize),
+    Messages(Value),
+    Trickle(u32),
+}
+
+impl Fault {
+    fn new(kind: Kind) -> Self {
+        Fault {
+            kind,
+            delay: Duration::ZERO,
+            headers: Vec::new(),
+            body: None,
+        }
+    }
+
+    /// Answers with this status and stores nothing. The body is `{"message": reason}` unless [`body`](Fault::body) is called.
+    pub fn status(code: u16) -> Self {
+        Fault::new(Kind::Status(code))
+    }
+
+    /// Waits, then serves normally. If the client goes away while it waits, nothing is stored.
+    pub fn delay(wait: Duration) -> Self {
+        Fault {
+            delay: wait,
+            ..Fault::new(Kind::Serve)
+        }
+    }
+
+    /// Reads the request, stores nothing, and never answers. The connection stays open.
+    pub fn hang() -> Self {
+        Fault::new(Kind::Hang { store: false })
+    }
+
+    /// Reads and stores the request, and never answers. The connection stays open.
+    pub fn hang_after_store() -> Self {
+        Fault::new(Kind::Hang { store: true })
+    }
+
+    /// Closes the connection when the headers are in, without reading the body.
+    ///
+    /// The client sees the end of the stream, or a reset if it was still sending: the same as from any server.
+    pub fn close_before_read() -> Self {
+        Fault::new(Kind::CloseBeforeRead)
+    }
+
+    /// Reads the request, stores nothing, and closes the connection without an answer.
+    pub fn close_before_answer() -> Self {
+        Fault::new(Kind::Close { store: false })
+    }
+
+    /// Reads and stores the request, and closes the connection without an answer: the client can not know.
+    pub fn close_after_store() -> Self {
+        Fault::new(Kind::Close { store: true })
+    }
+
+    /// Reads the request, stores nothing, and resets the connection (RST instead of FIN).
+    pub fn reset() -> Self {
+        Fault::new(Kind::Reset { store: false })
+    }
+
+    /// Reads and stores the request, and resets the connection (RST instead of FIN).
+    pub fn reset_after_store() -> Self {
+        Fault::new(Kind::Reset { store: true })
+    }
+
+    /// Stores the request, answers 200 with half of the body that `Content-Length` promises, and closes.
+    pub fn cut_body() -> Self {
+        Fault::new(Kind::CutBody)
+    }
+
+    /// Answers 200 with this body and stores nothing, as a captive portal would.
+    pub fn garbage(body: impl Into<String>) -> Self {
+        Fault::new(Kind::Garbage).body(body)
+    }
+
+    /// Answers 200, counting the first `n` events of the request as failed and storing the rest.
+    pub fn fail_events(n: usize) -> Self {
+        Fault::new(Kind::FailEvents(n))
+    }
+
+    /// Serves normally, with these `messages` in the answer.
+    pub fn messages(messages: Value) -> Self {
+        Fault::new(Kind::Messages(messages))
+    }
+
+    /// Serves normally, sending the answer's body at this rate (at least one byte a second).
+    pub fn trickle(bytes_per_second: u32) -> Self {
+        Fault::new(Kind::Trickle(bytes_per_second.max(1)))
+    }
+
+    /// Adds a header to the answer, if the fault has one.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets the answer's body, for the faults that do not make their own: [`status`](Fault::status) and [`garbage`](Fault::garbage).
+    pub fn body(mut self, body: impl Into<String>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Waits between reading the request and doing what the fault does.
+    pub fn after(mut self, wait: Duration) -> Self {
+        self.delay = wait;
+        self
+    }
+
+    pub(crate) fn name(&self) -> String {
+        match &self.kind {
+            Kind::Serve => format!("delay {:?}", self.delay),
+            Kind::Status(code) => format!("status {code}"),
+            Kind::Hang { store: false } => "hang".into(),
+            Kind::Hang { store: true } => "hang_after_store".into(),
+            Kind::CloseBeforeRead => "close_before_read".into(),
+            Kind::Close { store: false } => "close_before_answer".into(),
+            Kind::Close { store: true } => "close_after_store".into(),
+            Kind::Reset { store: false } => "reset".into(),
+            Kind::Reset { store: true } => "reset_after_store".into(),
+            Kind::CutBody => "cut_body".into(),
+            Kind::Garbage => "garbage".into(),
+            Kind::FailEvents(n) => format!("fail_events {n}"),
+            Kind::Messages(_) => "messages".into(),
+            Kind::Trickle(rate) => format!("trickle {rate}"),
+        }
+    }
+}
+
+/// Which request gets which fault: the queue first, then the standing fault, then chance.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    queue: VecDeque<Option<Fault>>,
+    always: Option<Fault>,
+    chances: Vec<Chance>,
+}
+
+#[derive(Debug)]
+struct Chance {
+    state: u64,
+    probability: f64,
+    fault: Fault,
+}
+
+impl Plan {
+    pub(crate) fn push(&mut self, fault: Option<Fault>) {
+        self.queue.push_back(fault);
+    }
+
+    pub(crate) fn set_always(&mut self, fault: Option<Fault>) {
+        self.always = fault;
+    }
+
+    pub(crate) fn add_chance(&mut self, seed: u64, probability: f64, fault: Fault) {
+        self.chances.push(Chance {
+            state: seed,
+            probability,
+            fault,
+        });
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Plan::default();
+    }
+
+    /// The fault of the next request. Every chance is drawn for every request, so that a draw depends on
+    /// nothing but the seed and the number of requests since.
+    pub(crate) fn next(&mut self) -> Option<Fault> {
+        let mut by_chance = None;
+        for chance in &mut self.chances {
+            let drawn = uniform(&mut chance.state);
+            if drawn < chance.probability && by_chance.is_none() {
+                by_chance = Some(chance.fault.clone());
+            }
+        }
+        if let Some(queued) = self.queue.pop_front() {
+            return queued;
+        }
+        self.always.clone().or(by_chance)
+    }
+}
+
+/// The next number in [0, 1) of a splitmix64 sequence.
+fn uniform(state: &mut u64) -> f64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^= z >> 31;
+    (z >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(plan: &mut Plan, n: usize) -> Vec<Option<String>> {
+        (0..n)
+            .map(|_| plan.next().map(|fault| fault.name()))
+            .collect()
+    }
+
+    #[test]
+    fn queue_comes_before_always_and_always_before_chance() {
+        let mut plan = Plan::default();
+        plan.add_chance(1, 1.0, Fault::hang());
+        plan.set_always(Some(Fault::status(500)));
+        plan.push(Some(Fault::reset()));
+        plan.push(None);
+        assert_eq!(
+            names(&mut plan, 3),
+            [Some("reset".into()), None, Some("status 500".into())]
+        );
+        plan.set_always(None);
+        assert_eq!(names(&mut plan, 1), [Some("hang".into())]);
+        plan.clear();
+        assert_eq!(names(&mut plan, 1), [None]);
+    }
+
+    #[test]
+    fn chance_is_the_same_for_the_same_seed_and_near_its_probability() {
+        let draw = |seed| {
+            let mut plan = Plan::default();
+            plan.add_chance(seed, 0.25, Fault::hang());
+            names(&mut plan, 10_000)
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+        let hits = draw(7).iter().flatten().count();
+        assert!((2_300..2_700).contains(&hits), "{hits}");
+    }
+}

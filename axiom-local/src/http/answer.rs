@@ -1,0 +1,208 @@
+//! Answers, and the bodies that carry them: whole, cut off, or drop by drop.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::Response;
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use serde_json::{Value, json};
+use tokio::time::Interval;
+
+use crate::ingest::Failure;
+
+/// An answer that is not yet on its way.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+/// How the body travels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Delivery {
+    Whole,
+    /// Half of it, then the end of the connection.
+    Cut,
+    /// At so many bytes a second.
+    Trickle(u32),
+}
+
+/// The numbers of a 200.
+#[derive(Debug)]
+pub(crate) struct Receipt<'a> {
+    pub(crate) ingested: usize,
+    pub(crate) failures: &'a [Failure],
+    pub(crate) processed_bytes: usize,
+    pub(crate) wal_length: u64,
+    pub(crate) messages: Option<Value>,
+}
+
+impl Answer {
+    pub(crate) fn receipt(receipt: &Receipt<'_>) -> Self {
+        let failures: Vec<Value> = receipt
+            .failures
+            .iter()
+            .map(|failure| json!({"timestamp": failure.timestamp, "error": failure.error}))
+            .collect();
+        let mut body = json!({
+            "ingested": receipt.ingested,
+            "failed": failures.len(),
+            "failures": failures,
+            "processedBytes": receipt.processed_bytes,
+            "blocksCreated": usize::from(receipt.ingested > 0),
+            "walLength": receipt.wal_length,
+        });
+        if let Some(messages) = &receipt.messages {
+            body["messages"] = messages.clone();
+        }
+        Answer::new(200, body.to_string())
+    }
+
+    pub(crate) fn error(status: u16, message: &str) -> Self {
+        Answer::new(status, json!({"message": message}).to_string())
+    }
+
+    pub(crate) fn new(status: u16, body: String) -> Self {
+        Answer {
+            status,
+            body,
+            headers: Vec::new(),
+        }
+    }
+
+    /// Gives it the form that goes on the wire. Headers that are no headers are left out.
+    pub(crate) fn into_response(self, request: u64, delivery: Delivery) -> Response<AnswerBody> {
+        let length = self.body.len();
+        let mut response = Response::new(AnswerBody::new(self.body.into(), delivery));
+        *response.status_mut() = hyper::StatusCode::from_u16(self.status).unwrap_or_default();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Ok(id) = HeaderValue::from_str(&format!("{request:032x}")) {
+            headers.insert("x-axiom-trace-id", id);
+        }
+        if self.status == 405 {
+            headers.insert(ALLOW, HeaderValue::from_static("POST"));
+        }
+        for (name, value) in self.headers {
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::try_from(name), HeaderValue::try_from(value))
+            {
+                headers.insert(name, value);
+            }
+        }
+        if matches!(delivery, Delivery::Cut) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        response
+    }
+}
+
+/// The body ended on purpose.
+#[derive(Debug)]
+pub(crate) struct CutOff;
+
+impl fmt::Display for CutOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the body was cut off on purpose")
+    }
+}
+
+impl std::error::Error for CutOff {}
+
+impl From<Infallible> for CutOff {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct AnswerBody {
+    rest: Bytes,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    Whole,
+    Cut { paused: bool },
+    Trickle { every: Box<Interval>, bytes: usize },
+}
+
+impl AnswerBody {
+    fn new(body: Bytes, delivery: Delivery) -> Self {
+        const TICKS_PER_SECOND: u32 = 10;
+        match delivery {
+            Delivery::Whole => AnswerBody {
+                rest: body,
+                way: Way::Whole,
+            },
+            Delivery::Cut => {
+                let half = body.len() / 2;
+                AnswerBody {
+                    rest: body.slice(..half),
+                    way: Way::Cut { paused: false },
+                }
+            }
+            Delivery::Trickle(rate) => {
+                let (pause, bytes) = match rate / TICKS_PER_SECOND {
+                    0 => (Duration::from_secs(1) / rate, 1),
+                    bytes => (Duration::from_secs(1) / TICKS_PER_SECOND, bytes as usize),
+                };
+                AnswerBody {
+                    rest: body,
+                    way: Way::Trickle {
+                        every: Box::new(tokio::time::interval(pause)),
+                        bytes,
+                    },
+                }
+            }
+        }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = CutOff;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        let this = &mut *self;
+        let next = match &mut this.way {
+            Way::Cut { paused } if this.rest.is_empty() => {
+                // Once more around: the half that was given is sent before the connection ends.
+                if !std::mem::replace(paused, true) {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                return Poll::Ready(Some(Err(CutOff)));
+            }
+            _ if this.rest.is_empty() => return Poll::Ready(None),
+            Way::Whole | Way::Cut { .. } => std::mem::take(&mut this.rest),
+            Way::Trickle { every, bytes } => {
+                ready!(every.poll_tick(cx));
+                let n = (*bytes).min(this.rest.len());
+                this.rest.split_to(n)
+            }
+        };
+        Poll::Ready(Some(Ok(Frame::data(next))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && !matches!(self.way, Way::Cut { .. })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.way {
+            Way::Cut { .. } => SizeHint::default(),
+            _ => SizeHint::with_exact(self.rest.len() as u64),
+        }
+    }
+}

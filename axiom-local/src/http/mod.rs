@@ -1,0 +1,37 @@
+//! The HTTP side: connections in, answers out.
+
+mod answer;
+mod connection;
+mod endpoint;
+mod service;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+pub use self::endpoint::DEFAULT_DATASET;
+use crate::server::Shared;
+
+/// Accepts connections until the handle goes away.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = &mut stopped => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    tokio::spawn(connection::run(stream, Arc::clone(&shared)));
+                }
+                // Out of file descriptors, mostly: give connections time to end.
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+            },
+        }
+    }
+}

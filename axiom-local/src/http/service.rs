@@ -1,0 +1,276 @@
+//! One request, from its head to its answer, by way of whatever fault it was given.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body, Incoming};
+use hyper::http::request::Parts;
+use hyper::{Request as HttpRequest, Response};
+use serde_json::Value;
+
+use super::answer::{Answer, AnswerBody, Delivery, Receipt};
+use super::connection::{Cut, Scissors};
+use super::endpoint::{self, Instructions, Refusal};
+use crate::fault::{Fault, Kind};
+use crate::ingest::decode::{self, DecodeError};
+use crate::ingest::split::{self, Split};
+use crate::ingest::{Batch, Breach, Labels};
+use crate::request::{Request, Style};
+use crate::server::Shared;
+use crate::violation::Rule;
+
+/// A refused body is read to its end, so that the client reads the answer instead of a reset, but not without end.
+const MAX_DRAINED: usize = 1024 * 1024 * 1024;
+
+/// Answers a request, or does not.
+pub(crate) async fn answer(
+    request: HttpRequest<Incoming>,
+    shared: Arc<Shared>,
+    scissors: Arc<Scissors>,
+) -> Result<Response<AnswerBody>, Infallible> {
+    let (head, mut body) = request.into_parts();
+    let notes = endpoint::request(&head);
+    let (index, fault) = shared.store().begin(notes.clone());
+    shared.notify();
+    let fault = fault.unwrap_or_else(|| Fault::delay(std::time::Duration::ZERO));
+    if fault.kind == Kind::CloseBeforeRead {
+        return scissors.cut(Cut::Close).await;
+    }
+    // A body that ends early has no one waiting for an answer.
+    let Some(body) = read(&mut body, shared.max_body_bytes).await else {
+        return scissors.cut(Cut::Close).await;
+    };
+    if !fault.delay.is_zero() {
+        tokio::time::sleep(fault.delay).await;
+    }
+    let mut exchange = Exchange {
+        shared: &shared,
+        head: &head,
+        notes,
+        index,
+        breaches: Vec::new(),
+        stored: Vec::new(),
+    };
+    let mut answer = exchange.perform(body, &fault);
+    let cut = match fault.kind {
+        Kind::Hang { .. } => Some(None),
+        Kind::Close { .. } => Some(Some(Cut::Close)),
+        Kind::Reset { .. } => Some(Some(Cut::Reset)),
+        _ => None,
+    };
+    let status = cut.is_none().then_some(answer.status);
+    exchange.finish(status);
+    match cut {
+        None => {}
+        Some(Some(how)) => return scissors.cut(how).await,
+        Some(None) => std::future::pending().await,
+    }
+    answer.headers = fault.headers;
+    let delivery = match fault.kind {
+        Kind::CutBody => Delivery::Cut,
+        Kind::Trickle(rate) => Delivery::Trickle(rate),
+        _ => Delivery::Whole,
+    };
+    Ok(answer.into_response(index, delivery))
+}
+
+/// A body as far as it was kept.
+struct Wire {
+    bytes: Bytes,
+    length: usize,
+}
+
+/// Reads a body to its end, keeping no more of it than allowed.
+async fn read(body: &mut Incoming, max_bytes: usize) -> Option<Wire> {
+    let mut kept = BytesMut::new();
+    if let Some(length) = body
+        .size_hint()
+        .exact()
+        .and_then(|length| usize::try_from(length).ok())
+    {
+        kept.reserve(length.min(max_bytes));
+    }
+    let mut length = 0;
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
+        let Ok(data) = frame.ok()?.into_data() else {
+            continue;
+        };
+        length += data.len();
+        if length <= max_bytes {
+            kept.extend_from_slice(&data);
+        } else if length > MAX_DRAINED {
+            break;
+        }
+    }
+    Some(Wire {
+        bytes: kept.freeze(),
+        length,
+    })
+}
+
+/// A request between its reading and its answer.
+struct Exchange<'r> {
+    shared: &'r Shared,
+    head: &'r Parts,
+    notes: Request,
+    index: u64,
+    breaches: Vec<Breach>,
+    stored: Vec<(Bytes, Arc<Labels>)>,
+}
+
+impl Exchange<'_> {
+    /// Does what the fault leaves to be done.
+    fn perform(&mut self, body: Wire, fault: &Fault) -> Answer {
+        self.notes.wire_bytes = body.length;
+        let stores = match &fault.kind {
+            Kind::Status(code) => {
+                // The body is looked at, so that `requests()` can tell how many events were turned away.
+                drop(self.open(body));
+                let message = hyper::StatusCode::from_u16(*code)
+                    .ok()
+                    .and_then(|status| status.canonical_reason());
+                let plain = Answer::error(*code, message.unwrap_or("no reason"));
+                return Answer {
+                    body: fault.body.clone().unwrap_or(plain.body),
+                    ..plain
+                };
+            }
+            Kind::Garbage => {
+                drop(self.open(body));
+                return Answer::new(200, fault.body.clone().unwrap_or_default());
+            }
+            Kind::Hang { store } | Kind::Close { store } | Kind::Reset { store } => *store,
+            _ => true,
+        };
+        if !stores {
+            drop(self.open(body));
+            return Answer::new(200, String::new());
+        }
+        let (fail, messages) = match &fault.kind {
+            Kind::FailEvents(n) => (*n, None),
+            Kind::Messages(messages) => (0, Some(messages.clone())),
+            _ => (0, None),
+        };
+        match self.serve(body, fail, messages) {
+            Ok(answer) => answer,
+            Err((status, message)) => Answer::error(status, &message),
+        }
+    }
+
+    /// Judges head and body, and finds the events.
+    fn open(&mut self, body: Wire) -> Result<(Split, Instructions, Arc<Labels>), Refusal> {
+        let breaches = &mut self.breaches;
+        let mut broken = |rule: Rule, reason: String| breaches.push((rule, reason, None));
+        endpoint::check_headers(&self.head.headers, &mut broken);
+        endpoint::admit(self.head, &self.notes, self.shared, &mut broken)?;
+        let style = self.notes.style.unwrap_or(Style::Edge);
+        let instructions = endpoint::instructions(self.head, style, &mut broken)?;
+        let labels = match self.head.headers.get("x-axiom-event-labels") {
+            Some(header) => {
+                Labels::read(header.as_bytes(), &mut broken).map_err(|reason| (400, reason))?
+            }
+            None => Labels::default(),
+        };
+        self.notes.labels.clone_from(&labels.fields);
+        let limit = self.shared.max_body_bytes;
+        let too_large = (413, format!("the body is larger than {limit} bytes"));
+        if body.length > limit {
+            broken(
+                Rule::BodyTooLarge,
+                format!("{} bytes on the wire", body.length),
+            );
+            return Err(too_large);
+        }
+        let decoded = match decode::decode(instructions.encoding, body.bytes, limit) {
+            Ok(decoded) => decoded,
+            Err(DecodeError::TooLarge) => {
+                broken(
+                    Rule::BodyTooLarge,
+                    format!("more than {limit} bytes decoded"),
+                );
+                return Err(too_large);
+            }
+            Err(DecodeError::Corrupt(error)) => {
+                let reason = format!("the body can not be decoded: {error}");
+                broken(Rule::BodyNotUnderstood, reason.clone());
+                return Err((400, reason));
+            }
+        };
+        self.notes.decoded_bytes = decoded.len();
+        if decoded.trim_ascii().is_empty() {
+            broken(Rule::EmptyBody, "the body is empty".into());
+        }
+        let split = split::split(&instructions.format, decoded).map_err(|reason| {
+            broken(Rule::BodyNotUnderstood, reason.clone());
+            (400, reason)
+        })?;
+        self.notes.events = split.events.len();
+        Ok((split, instructions, Arc::new(labels)))
+    }
+
+    /// Stores the events and says so.
+    fn serve(
+        &mut self,
+        body: Wire,
+        fail: usize,
+        messages: Option<Value>,
+    ) -> Result<Answer, Refusal> {
+        let (split, instructions, labels) = self.open(body)?;
+        let dataset: Arc<str> = self.notes.dataset.as_deref().unwrap_or_default().into();
+        let outcome = self.shared.ingest().accept(&Batch {
+            dataset: &dataset,
+            split: &split,
+            labels: &labels,
+            time_field: &instructions.time_field,
+            fail,
+        });
+        self.breaches.extend(outcome.breaches);
+        if let Some(refusal) = outcome.refused {
+            return Err(refusal);
+        }
+        let ingested = outcome.stored.len();
+        self.notes.ingested = ingested;
+        self.stored = outcome.stored;
+        let wal_length = self.shared.store().ingested_in(&dataset) + ingested as u64;
+        Ok(Answer::receipt(&Receipt {
+            ingested,
+            failures: &outcome.failures,
+            processed_bytes: self.notes.decoded_bytes + labels.bytes,
+            wal_length,
+            messages,
+        }))
+    }
+
+    /// Writes down what became of the request, and wakes those who wait for it. All at once: who sees the events
+    /// sees their violations too.
+    fn finish(self, status: Option<u16>) {
+        let mut store = self.shared.store();
+        if !self.stored.is_empty() {
+            let dataset: Arc<str> = self.notes.dataset.as_deref().unwrap_or_default().into();
+            store.add_events(self.index, &dataset, self.stored);
+        }
+        for (rule, reason, event) in self.breaches {
+            store.add_violation(
+                self.index,
+                self.notes.dataset.as_deref(),
+                event,
+                rule,
+                reason,
+            );
+        }
+        let notes = self.notes;
+        store.update(self.index, |request| {
+            request.labels = notes.labels;
+            request.wire_bytes = notes.wire_bytes;
+            request.decoded_bytes = notes.decoded_bytes;
+            request.events = notes.events;
+            request.ingested = notes.ingested;
+            request.status = status;
+        });
+        drop(store);
+        self.shared.notify();
+    }
+}

@@ -1,0 +1,394 @@
+//! One pass over one event: a serde visitor that sees every key, repeated ones too, and builds no value.
+//!
+//! It knows the rules about names, types and nesting. It allocates only for what is new or wrong, because a load
+//! test sends hundreds of thousands of events a second through it.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::row::{Row, Scalar, Seen, describe, shortened};
+use super::schema::{Hashes, Kind, Names, Schema, Shape, Spelling, hash, nested};
+use super::time;
+use crate::violation::Rule;
+
+/// Field size (contract §5).
+pub(crate) const MAX_STRING: usize = 1_000_000;
+/// Field name (contract §5).
+const MAX_NAME: usize = 200;
+/// Nesting (contract §5).
+pub(crate) const MAX_DEPTH: usize = 100;
+/// Taken names (contract §5): Axiom renames them.
+pub(crate) const TAKEN: [&str; 5] = ["_blockInfo", "_cursor", "_rowID", "_source", "_sysTime"];
+/// From this many keys on, a set finds a repeated one faster than a scan.
+const MANY_KEYS: usize = 64;
+
+/// What does not change from event to event of a request.
+#[derive(Debug)]
+pub(crate) struct Context<'r> {
+    pub(crate) time_field: &'r str,
+    /// The flattened names of the labels.
+    pub(crate) labels: &'r Names<Shape>,
+    pub(crate) map_fields: &'r [String],
+}
+
+/// What the walk over one event found. Reused from event to event.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) broken: Vec<(Rule, String)>,
+    /// Fields that the schema does not know, or not like this.
+    pub(crate) shapes: Names<Shape>,
+    pub(crate) row: Row,
+    pub(crate) time: Seen,
+    /// The event can not be stored as it is.
+    pub(crate) rewrite: bool,
+    /// It has a name in common with the labels, so they can not just be pasted in.
+    pub(crate) merge: bool,
+    /// The walk ended early, for it was too deep.
+    pub(crate) too_deep: bool,
+    /// A number too large for 64 bits, which may have been written as an integer.
+    pub(crate) huge_number: bool,
+    path: String,
+    keys: Vec<u64>,
+}
+
+impl Findings {
+    fn reset(&mut self) {
+        self.broken.clear();
+        self.shapes.clear();
+        self.row = Row::default();
+        self.time = Seen::Absent;
+        self.rewrite = false;
+        self.merge = false;
+        self.too_deep = false;
+        self.huge_number = false;
+        self.path.clear();
+        self.keys.clear();
+    }
+}
+
+/// Examines one event. An error means that it is no JSON object, or (see `too_deep`) must be cut first.
+pub(crate) fn walk(
+    text: &str,
+    schema: &Schema,
+    context: &Context<'_>,
+    found: &mut Findings,
+) -> serde_json::Result<()> {
+    found.reset();
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let walk = &mut Walk {
+        schema,
+        context,
+        found,
+        opaque: false,
+        spelling: 0,
+    };
+    deserializer.deserialize_map(Node { walk, depth: 1 })?;
+    deserializer.end()
+}
+
+struct Walk<'a> {
+    schema: &'a Schema,
+    context: &'a Context<'a>,
+    found: &'a mut Findings,
+    /// Inside an array or a map field, where keys are no fields.
+    opaque: bool,
+    spelling: Spelling,
+}
+
+impl Walk<'_> {
+    fn broken(&mut self, rule: Rule, reason: String) {
+        self.found.broken.push((rule, reason));
+    }
+
+    /// A value that is a field, or an object that holds some.
+    fn value(&mut self, kind: Kind, value: Scalar<'_>) {
+        if self.opaque {
+            return;
+        }
+        if self.found.path == self.context.time_field {
+            self.found.time = match value {
+                Scalar::Null => Seen::Absent,
+                _ if is_time(value) => Seen::Good,
+                _ => Seen::Bad(describe(value)),
+            };
+        }
+        self.found.row.note(&self.found.path, value);
+        if !self.context.labels.is_empty() && self.context.labels.contains_key(&*self.found.path) {
+            self.found.merge = true;
+            if kind != Kind::OBJECT {
+                let reason = format!("{:?} is both a label and a field", self.found.path);
+                self.broken(Rule::LabelCollision, reason);
+            }
+        }
+        if kind == Kind::NONE {
+            return;
+        }
+        if kind != Kind::OBJECT && self.found.path.len() > MAX_NAME {
+            let reason = format!(
+                "a name of {} bytes: {:?}",
+                self.found.path.len(),
+                shortened(&self.found.path)
+            );
+            self.broken(Rule::FieldNameTooLong, reason);
+        }
+        let known = self.schema.get(&self.found.path);
+        match known {
+            Some(shape)
+                if shape.kinds.has(kind) && (shape.spelling == self.spelling || shape.mixed) => {}
+            _ => {
+                let known = known.copied();
+                self.surprise(kind, known);
+            }
+        }
+    }
+
+    /// A field that is new, or not like it was.
+    fn surprise(&mut self, kind: Kind, known: Option<Shape>) {
+        let mut shape = self
+            .found
+            .shapes
+            .get(&*self.found.path)
+            .copied()
+            .or(known)
+            .unwrap_or(Shape {
+                kinds: Kind::NONE,
+                spelling: self.spelling,
+                mixed: false,
+            });
+        if shape.spelling != self.spelling && !shape.mixed {
+            shape.mixed = true;
+            let reason = format!(
+                "{:?} was sent both nested and with the dot in its name",
+                self.found.path
+            );
+            self.broken(Rule::DottedAndNested, reason);
+        }
+        if shape.kinds != Kind::NONE && !shape.kinds.has(kind) {
+            let reason = format!(
+                "{:?} was {} and is now {}",
+                self.found.path,
+                shape.kinds.names(),
+                kind.names()
+            );
+            self.broken(Rule::TypeChanged, reason);
+        }
+        shape.kinds = shape.kinds.and(kind);
+        self.found
+            .shapes
+            .insert(self.found.path.as_str().into(), shape);
+    }
+
+    fn string(&mut self, text: &str) {
+        if text.len() > MAX_STRING {
+            let reason = format!("{:?} has {} bytes", self.found.path, text.len());
+            self.broken(Rule::StringTooLong, reason);
+            self.found.rewrite = true;
+        }
+        self.value(Kind::STRING, Scalar::Str(text));
+    }
+}
+
+fn is_time(value: Scalar<'_>) -> bool {
+    match value {
+        Scalar::Str(text) => time::of_text(text),
+        Scalar::Int(number) => time::of_number(number as f64),
+        Scalar::Float(number) => time::of_number(number),
+        _ => None,
+    }
+    .is_some()
+}
+
+/// A value at some depth; it is both the seed and the visitor.
+struct Node<'w, 'a> {
+    walk: &'w mut Walk<'a>,
+    /// The depth of this value, if it is a container.
+    depth: usize,
+}
+
+impl Node<'_, '_> {
+    fn enter<E: Error>(&mut self) -> Result<(), E> {
+        if self.depth > MAX_DEPTH {
+            self.walk.found.too_deep = true;
+            return Err(E::custom("nested too deep"));
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Node<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Node<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.depth == 1 {
+            "a JSON object"
+        } else {
+            "a JSON value"
+        })
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.walk.value(Kind::NONE, Scalar::Null);
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        self.walk.value(Kind::BOOL, Scalar::Bool);
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {
+        self.walk.value(Kind::NUMBER, Scalar::Int(number));
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
+        match i64::try_from(number) {
+            Ok(number) => self.walk.value(Kind::NUMBER, Scalar::Int(number)),
+            Err(_) => {
+                self.walk.found.huge_number = true;
+                self.walk.value(Kind::NUMBER, Scalar::BigInt);
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
+        // An integer that does not fit in 64 bits arrives here as well.
+        self.walk.found.huge_number |= number.abs() >= i64::MAX as f64;
+        self.walk.value(Kind::NUMBER, Scalar::Float(number));
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.walk.string(text);
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
+        self.enter()?;
+        self.walk.value(Kind::ARRAY, Scalar::Array);
+        let outside = std::mem::replace(&mut self.walk.opaque, true);
+        while elements
+            .next_element_seed(Node {
+                walk: self.walk,
+                depth: self.depth + 1,
+            })?
+            .is_some()
+        {}
+        self.walk.opaque = outside;
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
+        self.enter()?;
+        let depth = self.depth;
+        let walk = self.walk;
+        let outside = walk.opaque;
+        if depth > 1 && !outside {
+            if walk.context.map_fields.contains(&walk.found.path) {
+                // One field, whatever it holds; an array is the other kind of field that stays whole.
+                walk.value(Kind::ARRAY, Scalar::Object);
+                walk.opaque = true;
+            } else {
+                walk.value(Kind::OBJECT, Scalar::Object);
+            }
+        }
+        let spelling = walk.spelling;
+        let path_end = walk.found.path.len();
+        let keys_start = walk.found.keys.len();
+        if depth > 1 {
+            walk.spelling = nested(spelling, path_end);
+        }
+        let mut many = Hashes::default();
+        while members
+            .next_key_seed(Key {
+                walk,
+                depth,
+                keys_start,
+                many: &mut many,
+            })?
+            .is_some()
+        {
+            members.next_value_seed(Node {
+                walk,
+                depth: depth + 1,
+            })?;
+            walk.found.path.truncate(path_end);
+        }
+        walk.found.keys.truncate(keys_start);
+        walk.spelling = spelling;
+        walk.opaque = outside;
+        Ok(())
+    }
+}
+
+/// A key: it is checked, and appended to the path.
+struct Key<'w, 'a> {
+    walk: &'w mut Walk<'a>,
+    depth: usize,
+    /// Where the keys of this object begin.
+    keys_start: usize,
+    many: &'w mut Hashes,
+}
+
+impl Key<'_, '_> {
+    fn is_repeated(&mut self, key: &str) -> bool {
+        let hash = hash(key);
+        let keys = &mut self.walk.found.keys;
+        if keys.len() - self.keys_start < MANY_KEYS {
+            let repeated = keys[self.keys_start..].contains(&hash);
+            keys.push(hash);
+            return repeated;
+        }
+        if self.many.is_empty() {
+            self.many.extend(&keys[self.keys_start..]);
+        }
+        !self.many.insert(hash)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Key<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(mut self, key: &str) -> Result<(), E> {
+        if self.is_repeated(key) {
+            let reason = format!("the key {:?} is there twice", shortened(key));
+            self.walk.broken(Rule::RepeatedKey, reason);
+            self.walk.found.rewrite = true;
+        }
+        if self.depth == 1 && key.starts_with('_') && key != "_time" {
+            self.walk.broken(
+                Rule::ReservedName,
+                format!("a field named {:?}", shortened(key)),
+            );
+            self.walk.found.rewrite |= TAKEN.contains(&key);
+        }
+        let path = &mut self.walk.found.path;
+        if self.depth > 1 {
+            path.push('.');
+        }
+        path.push_str(key);
+        Ok(())
+    }
+}

@@ -1,0 +1,387 @@
+//! The handle: starts the server's thread, answers questions about what arrived, stops the thread.
+
+use std::collections::HashSet;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::event::Event;
+use crate::fault::Fault;
+use crate::http;
+use crate::ingest::Ingest;
+use crate::request::Request;
+use crate::store::Store;
+use crate::violation::Violation;
+
+/// How long dropping the server waits for its thread.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How a server is to be, before it starts.
+///
+/// ```
+/// let server = axiom_local::Server::builder()
+///     .token("xaat-secret")
+///     .datasets(["logs", "traces"])
+///     .max_body_bytes(1024 * 1024)
+///     .start()?;
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Builder {
+    token: Option<String>,
+    port: u16,
+    dir: Option<PathBuf>,
+    datasets: Option<HashSet<String>>,
+    max_events_kept: usize,
+    max_bytes_kept: usize,
+    max_body_bytes: usize,
+    max_fields: usize,
+    map_fields: Vec<String>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder {
+            token: None,
+            port: 0,
+            dir: None,
+            datasets: None,
+            max_events_kept: 1_000_000,
+            max_bytes_kept: 256 * 1024 * 1024,
+            max_body_bytes: 64 * 1024 * 1024,
+            max_fields: 1024,
+            map_fields: Vec::new(),
+        }
+    }
+}
+
+impl Builder {
+    /// The one token that is right; any other is answered with 403. By default any bearer token will do.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// The port on 127.0.0.1. The default, 0, takes a free one.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Also appends events to `<dataset>.ndjson` in this directory, which is created. By default they are in memory only.
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    /// The datasets that exist; any other is answered with 404. By default every dataset exists.
+    pub fn datasets<I, S>(mut self, datasets: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<String>,
+    {
+        self.datasets = Some(datasets.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// How many events are kept in memory, over all datasets: 1,000,000 by default. The oldest go first.
+    pub fn max_events_kept(mut self, n: usize) -> Self {
+        self.max_events_kept = n;
+        self
+    }
+
+    /// How much memory the kept events may take, nearly: 256 MiB by default. The oldest go first.
+    pub fn max_bytes_kept(mut self, n: usize) -> Self {
+        self.max_bytes_kept = n;
+        self
+    }
+
+    /// The largest body, encoded or decoded; 64 MiB by default. A larger one is answered with 413.
+    pub fn max_body_bytes(mut self, n: usize) -> Self {
+        self.max_body_bytes = n;
+        self
+    }
+
+    /// How many fields a dataset may have beside `_time`; 1,024 by default. Events that would add more are counted as failed.
+    pub fn max_fields(mut self, n: usize) -> Self {
+        self.max_fields = n;
+        self
+    }
+
+    /// Flattened names of objects that are map fields in every dataset: one field each, whatever they hold. None by default.
+    pub fn map_fields<I, S>(mut self, names: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<String>,
+    {
+        self.map_fields = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Binds the port and starts the server. When this returns, connections are accepted.
+    ///
+    /// # Errors
+    /// The port is taken, the directory can not be created, or the thread can not be started.
+    pub fn start(self) -> io::Result<Server> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port))?;
+        listener.set_nonblocking(true)?;
+        let addr = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            store: Mutex::new(Store::new(self.max_events_kept, self.max_bytes_kept)),
+            changed: Condvar::new(),
+            ingest: Mutex::new(Ingest::new(
+                self.dir.as_deref(),
+                self.max_fields,
+                self.map_fields,
+            )?),
+            token: self.token,
+            datasets: self.datasets,
+            max_body_bytes: self.max_body_bytes,
+        });
+        // A runtime of its own: the caller may have none, or have one that it blocks while it waits for us.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("axiom-local")
+            .enable_io()
+            .enable_time()
+            .build()?;
+        let (stop, stopped) = oneshot::channel();
+        let (ended, end) = mpsc::channel::<()>();
+        let served = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("axiom-local".into())
+            .spawn(move || {
+                runtime.block_on(http::serve(listener, served, stopped));
+                // Ends what still hangs. Handlers never block for longer than one body takes to judge.
+                runtime.shutdown_timeout(STOP_TIMEOUT / 2);
+                drop(ended);
+            })?;
+        Ok(Server {
+            url: format!("http://{addr}"),
+            addr,
+            shared,
+            stop: Some(stop),
+            end: Mutex::new(end),
+        })
+    }
+}
+
+/// What the handle and the server's thread have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    store: Mutex<Store>,
+    changed: Condvar,
+    ingest: Mutex<Ingest>,
+    pub(crate) token: Option<String>,
+    pub(crate) datasets: Option<HashSet<String>>,
+    pub(crate) max_body_bytes: usize,
+}
+
+impl Shared {
+    pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Judging events takes longer than storing them, so it has a lock of its own.
+    pub(crate) fn ingest(&self) -> MutexGuard<'_, Ingest> {
+        self.ingest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes those who wait for a change.
+    pub(crate) fn notify(&self) {
+        self.changed.notify_all();
+    }
+}
+
+/// A running server. Dropping it stops it, whatever its connections do.
+///
+/// It runs on threads of its own, so it can be used from plain and from async code alike.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::time::Duration;
+///
+/// let server = axiom_local::Server::start()?;
+/// let body = r#"[{"_time":"2026-01-01T00:00:00.000000000Z","message":"hello"}]"#;
+/// let mut connection = std::net::TcpStream::connect(server.addr())?;
+/// write!(
+///     connection,
+///     "POST /v1/ingest/logs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer xaat-any\r\nUser-Agent: doc/1\r\n\
+///      Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+///     body.len(),
+/// )?;
+/// assert!(server.wait_until(Duration::from_secs(5), |s| s.ingested() == 1));
+/// assert_eq!(server.events("logs")[0].get("message").unwrap(), "hello");
+/// assert!(server.violations().is_empty());
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    url: String,
+    addr: SocketAddr,
+    shared: Arc<Shared>,
+    stop: Option<oneshot::Sender<()>>,
+    end: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Server {
+    /// Starts a server with every default: a free port, any bearer token, any dataset, nothing on disk.
+    ///
+    /// # Errors
+    /// No port is free, or the thread can not be started.
+    pub fn start() -> io::Result<Server> {
+        Server::builder().start()
+    }
+
+    /// A server with options.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// `http://127.0.0.1:PORT`, without a slash at the end.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The address it listens on.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Events stored in all datasets since the start, including those no longer kept.
+    pub fn ingested(&self) -> u64 {
+        self.shared.store().ingested()
+    }
+
+    /// Events stored in this dataset since the start, including those no longer kept.
+    pub fn ingested_in(&self, dataset: &str) -> u64 {
+        self.shared.store().ingested_in(dataset)
+    }
+
+    /// Events no longer kept, because there were too many.
+    pub fn evicted(&self) -> u64 {
+        self.shared.store().evicted()
+    }
+
+    /// The names of all datasets that ever received an event, sorted.
+    pub fn datasets(&self) -> Vec<String> {
+        self.shared.store().datasets()
+    }
+
+    /// The kept events of a dataset, in order of arrival.
+    pub fn events(&self, dataset: &str) -> Vec<Event> {
+        self.shared
+            .store()
+            .events()
+            .iter()
+            .filter(|event| event.dataset() == dataset)
+            .cloned()
+            .collect()
+    }
+
+    /// The kept events of all datasets, in order of arrival.
+    pub fn all_events(&self) -> Vec<Event> {
+        self.events_from(0)
+    }
+
+    /// The kept events whose [`sequence`](Event::sequence) is this or a later one: how to follow along.
+    pub fn events_from(&self, sequence: u64) -> Vec<Event> {
+        self.shared.store().events_from(sequence)
+    }
+
+    /// Every request seen, also those that were refused or given a fault; the latest 100,000 of them.
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.store().requests().iter().cloned().collect()
+    }
+
+    /// Every breach of the contract seen; the latest 10,000 of them.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.shared.store().violations().iter().cloned().collect()
+    }
+
+    /// How many breaches there were since the start, including those no longer kept.
+    pub fn violations_seen(&self) -> u64 {
+        self.shared.store().violations_seen()
+    }
+
+    /// Forgets events, requests, violations, and which fields the datasets have. Counters, faults and files stay.
+    pub fn clear(&self) {
+        self.shared.ingest().forget();
+        self.shared.store().clear();
+        self.shared.notify();
+    }
+
+    /// Waits until the condition holds, and says whether it did before the timeout.
+    ///
+    /// The condition is looked at now, and again whenever a request arrives and whenever one has been dealt with.
+    pub fn wait_until(&self, timeout: Duration, condition: impl Fn(&Server) -> bool) -> bool {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let generation = self.shared.store().generation;
+            // Without the lock, for the condition takes it itself.
+            if condition(self) {
+                return true;
+            }
+            let mut store = self.shared.store();
+            while store.generation == generation {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return false;
+                }
+                store = self
+                    .shared
+                    .changed
+                    .wait_timeout(store, left)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
+            }
+        }
+    }
+
+    /// Gives a fault to one request: the next one that has none queued yet.
+    pub fn fault(&self, fault: Fault) {
+        self.shared.store().plan.push(Some(fault));
+    }
+
+    /// Queues one entry for each of the next requests; `None` serves it normally.
+    pub fn faults(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
+        let mut store = self.shared.store();
+        faults.into_iter().for_each(|fault| store.plan.push(fault));
+    }
+
+    /// Gives a fault to every request for which none is queued, until this is called with `None`.
+    pub fn always(&self, fault: Option<Fault>) {
+        self.shared.store().plan.set_always(fault);
+    }
+
+    /// Adds a fault that happens by chance, to requests that would get no other. The same seed gives the same choice,
+    /// request by request. Called again, it adds an alternative; the first whose chance comes up is taken.
+    pub fn with_probability(&self, seed: u64, probability: f64, fault: Fault) {
+        self.shared
+            .store()
+            .plan
+            .add_chance(seed, probability, fault);
+    }
+
+    /// Removes all faults to come. One that a request already has goes on.
+    pub fn no_faults(&self) {
+        self.shared.store().plan.clear();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let end = self.end.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // Nothing is ever sent: either the thread drops its end, or it had its time and is left behind.
+        let _ended_in_time = end
+            .recv_timeout(STOP_TIMEOUT)
+            .is_err_and(|e| e == mpsc::RecvTimeoutError::Disconnected);
+    }
+}

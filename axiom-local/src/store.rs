@@ -1,0 +1,183 @@
+//! What the server remembers, all of it bounded: events, requests, violations, and the faults to come.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::event::Event;
+use crate::fault::{Fault, Plan};
+use crate::ingest::Labels;
+use crate::request::Request;
+use crate::violation::{Rule, Violation};
+
+/// Requests remembered; a load test makes many, and each is small.
+const MAX_REQUESTS: usize = 100_000;
+/// Violations remembered; after some thousands of one kind nobody reads the rest.
+const MAX_VIOLATIONS: usize = 10_000;
+
+#[derive(Debug)]
+pub(crate) struct Store {
+    events: VecDeque<Event>,
+    weight: usize,
+    max_events: usize,
+    max_weight: usize,
+    ingested: u64,
+    ingested_by_dataset: HashMap<Arc<str>, u64>,
+    evicted: u64,
+    requests: VecDeque<Request>,
+    requests_seen: u64,
+    violations: VecDeque<Violation>,
+    violations_seen: u64,
+    pub(crate) plan: Plan,
+    /// Grows with every change that somebody may wait for.
+    pub(crate) generation: u64,
+}
+
+impl Store {
+    pub(crate) fn new(max_events: usize, max_weight: usize) -> Self {
+        Store {
+            events: VecDeque::new(),
+            weight: 0,
+            max_events,
+            max_weight,
+            ingested: 0,
+            ingested_by_dataset: HashMap::new(),
+            evicted: 0,
+            requests: VecDeque::new(),
+            requests_seen: 0,
+            violations: VecDeque::new(),
+            violations_seen: 0,
+            plan: Plan::default(),
+            generation: 0,
+        }
+    }
+
+    /// Notes a request whose headers are in; gives it its index and its fault.
+    pub(crate) fn begin(&mut self, mut request: Request) -> (u64, Option<Fault>) {
+        let index = self.requests_seen;
+        let fault = self.plan.next();
+        request.index = index;
+        request.fault = fault.as_ref().map(Fault::name);
+        self.requests_seen += 1;
+        self.requests.push_back(request);
+        if self.requests.len() > MAX_REQUESTS {
+            self.requests.pop_front();
+        }
+        self.generation += 1;
+        (index, fault)
+    }
+
+    /// Fills in what became of a request, if it is still remembered.
+    pub(crate) fn update(&mut self, index: u64, change: impl FnOnce(&mut Request)) {
+        let first = self.requests_seen - self.requests.len() as u64;
+        let place = index
+            .checked_sub(first)
+            .and_then(|at| usize::try_from(at).ok());
+        if let Some(request) = place.and_then(|at| self.requests.get_mut(at)) {
+            change(request);
+        }
+        self.generation += 1;
+    }
+
+    pub(crate) fn add_events(
+        &mut self,
+        request: u64,
+        dataset: &Arc<str>,
+        events: Vec<(Bytes, Arc<Labels>)>,
+    ) {
+        let added = events.len() as u64;
+        for (text, labels) in events {
+            let event = Event::new(self.ingested, request, Arc::clone(dataset), text, labels);
+            self.ingested += 1;
+            self.weight += event.weight();
+            self.events.push_back(event);
+        }
+        while self.events.len() > self.max_events || self.weight > self.max_weight {
+            let Some(oldest) = self.events.pop_front() else {
+                break;
+            };
+            self.weight -= oldest.weight();
+            self.evicted += 1;
+        }
+        *self
+            .ingested_by_dataset
+            .entry(Arc::clone(dataset))
+            .or_default() += added;
+        self.generation += 1;
+    }
+
+    pub(crate) fn add_violation(
+        &mut self,
+        request: u64,
+        dataset: Option<&str>,
+        event: Option<usize>,
+        rule: Rule,
+        reason: String,
+    ) {
+        self.violations.push_back(Violation {
+            rule,
+            reason,
+            request,
+            dataset: dataset.map(str::to_owned),
+            event,
+        });
+        self.violations_seen += 1;
+        if self.violations.len() > MAX_VIOLATIONS {
+            self.violations.pop_front();
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.events.clear();
+        self.weight = 0;
+        self.requests.clear();
+        self.violations.clear();
+        self.generation += 1;
+    }
+
+    pub(crate) fn events(&self) -> &VecDeque<Event> {
+        &self.events
+    }
+
+    /// The kept events from this sequence number on.
+    pub(crate) fn events_from(&self, sequence: u64) -> Vec<Event> {
+        let first = self.events.front().map_or(self.ingested, Event::sequence);
+        let skip = usize::try_from(sequence.saturating_sub(first)).unwrap_or(usize::MAX);
+        self.events.iter().skip(skip).cloned().collect()
+    }
+
+    pub(crate) fn requests(&self) -> &VecDeque<Request> {
+        &self.requests
+    }
+
+    pub(crate) fn violations(&self) -> &VecDeque<Violation> {
+        &self.violations
+    }
+
+    pub(crate) fn violations_seen(&self) -> u64 {
+        self.violations_seen
+    }
+
+    pub(crate) fn ingested(&self) -> u64 {
+        self.ingested
+    }
+
+    pub(crate) fn ingested_in(&self, dataset: &str) -> u64 {
+        self.ingested_by_dataset.get(dataset).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn datasets(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .ingested_by_dataset
+            .keys()
+            .map(|name| name.to_string())
+            .collect();
+        names.sort();
+        names
+    }
+
+    pub(crate) fn evicted(&self) -> u64 {
+        self.evicted
+    }
+}
