@@ -72,8 +72,18 @@ mod tests {
             .flat_map(|thread| thread.join().unwrap())
             .collect();
         let digits = |id: &[u8]| id.iter().all(|b| b"0123456789abcdef".contains(b));
-        assert!(drawn.iter().all(|(trace, span)| digits(trace) && digits(span)));
-        assert_eq!(drawn.iter().map(|ids| ids.0).collect::<HashSet<_>>().len(), 8_000);
-        assert_eq!(drawn.iter().map(|ids| ids.1).collect::<HashSet<_>>().len(), 8_000);
+        assert!(
+            drawn
+                .iter()
+                .all(|(trace, span)| digits(trace) && digits(span))
+        );
+        assert_eq!(
+            drawn.iter().map(|ids| ids.0).collect::<HashSet<_>>().len(),
+            8_000
+        );
+        assert_eq!(
+            drawn.iter().map(|ids| ids.1).collect::<HashSet<_>>().len(),
+            8_000
+        );
     }
 }

@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing_core::Field;
@@ -19,6 +20,8 @@ pub(crate) const VALUE_BYTES: usize = 256 * 1024;
 pub(crate) const ATTRIBUTES_BYTES: usize = 640 * 1024;
 /// A dataset on Axiom's personal plan has 256 fields (docs/limits): one record must not exhaust it.
 pub(crate) const ATTRIBUTES: u32 = 250;
+/// `status.message` of a span.
+const STATUS_MESSAGE_BYTES: usize = 4 * 1024;
 /// Causes of an error that are followed; the chain may be a circle.
 const ERROR_CAUSES: usize = 32;
 
@@ -38,14 +41,23 @@ impl Attributes {
         self.count = 0;
     }
 
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.bytes.clone_from(&other.bytes);
+        self.set = other.set;
+        self.count = other.count;
+    }
+
     /// Takes over what `later` holds; where both have a key, the later value wins.
-    pub(crate) fn merge(&mut self, callsite: &Callsite, later: &mut Self, incomplete: &mut u32) {
+    pub(crate) fn merge(&mut self, callsite: &Callsite, later: &Self, incomplete: &mut u32) {
         let mut at = 0;
         while at < later.bytes.len() {
             let end = at + json::value_len(&later.bytes[at..]) + 1;
             let entry = &later.bytes[at..end];
             at = end;
-            let plan = callsite.fields.iter().find(|plan| entry.starts_with(&plan.key));
+            let plan = callsite
+                .fields
+                .iter()
+                .find(|plan| entry.starts_with(&plan.key));
             let Some(plan) = plan else { continue };
             if !self.make_room(plan.slot, &plan.key)
                 || self.bytes.len() + entry.len() > ATTRIBUTES_BYTES
@@ -73,16 +85,33 @@ impl Attributes {
     }
 
     fn remove(&mut self, key: &[u8]) -> bool {
+        match self.find(key) {
+            Some(entry) => {
+                self.bytes.drain(entry);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The value of a key, empty if it is not there.
+    fn value(&self, key: &[u8]) -> &[u8] {
+        self.find(key).map_or(b"", |entry| {
+            &self.bytes[entry.start + key.len()..entry.end - 1]
+        })
+    }
+
+    /// Where the entry of a key lies, its comma included.
+    fn find(&self, key: &[u8]) -> Option<Range<usize>> {
         let mut at = 0;
         while at < self.bytes.len() {
             let end = at + json::value_len(&self.bytes[at..]) + 1;
             if self.bytes[at..end].starts_with(key) {
-                self.bytes.drain(at..end);
-                return true;
+                return Some(at..end);
             }
             at = end;
         }
-        false
+        None
     }
 }
 
@@ -97,6 +126,20 @@ pub(crate) struct Special {
 }
 
 impl Special {
+    /// What an ERROR event says of the span around it: its message, else its `error` field.
+    pub(crate) fn error_message<'a>(&'a self, attributes: &'a Attributes) -> &'a [u8] {
+        let text = if self.message.is_empty() {
+            attributes.value(b"\"error\":")
+        } else {
+            &self.message
+        };
+        if text.len() <= STATUS_MESSAGE_BYTES && text.starts_with(b"\"") {
+            text
+        } else {
+            b""
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         self.message.clear();
         self.name.clear();
@@ -127,7 +170,9 @@ impl FieldVisitor<'_> {
             Role::OtelName => Some((&mut self.special.name, 1024)),
             Role::OtelKind => Some((&mut self.special.kind, 64)),
             Role::OtelStatusCode => Some((&mut self.special.status_code, 64)),
-            Role::OtelStatusDescription => Some((&mut self.special.status_message, 4096)),
+            Role::OtelStatusDescription => {
+                Some((&mut self.special.status_message, STATUS_MESSAGE_BYTES))
+            }
         };
         let whole = match special {
             Some((text, cap)) => {
@@ -245,9 +290,11 @@ struct Chain<'a>(&'a (dyn Error + 'static));
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
-        let causes = std::iter::successors(self.0.source(), |cause| cause.source());
-        for cause in causes.take(ERROR_CAUSES) {
-            write!(f, ": {cause}")?;
+        let mut cause = self.0.source();
+        for _ in 0..ERROR_CAUSES {
+            let Some(error) = cause else { break };
+            write!(f, ": {error}")?;
+            cause = error.source();
         }
         Ok(())
     }

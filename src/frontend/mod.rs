@@ -1,4 +1,12 @@
 //! What runs on the application's threads: an event or a closed span becomes one NDJSON line.
 
+mod callsite;
+mod fields;
 mod json;
+mod layer;
+mod record;
+mod scratch;
+mod span;
+mod thread;
 mod time;
+pub use self::layer::AxiomLayer;

@@ -1,0 +1,227 @@
+//! The tracing callbacks. They run on the application's threads: no I/O, no waiting, no panic.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tracing_core::span::{Attributes as SpanAttributes, Id, Record};
+use tracing_core::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
+
+use super::callsite::{Callsite, Callsites};
+use super::fields::FieldVisitor;
+use super::record::{EventRecord, SpanIds};
+use super::scratch::{self, Scratch};
+use super::span::{SpanState, SpanStates};
+use super::thread;
+use super::time::{self, Anchor};
+use crate::fence;
+use crate::queue::Queue;
+use crate::stats::{Counters, DropReason};
+
+/// Delivers the spans and events of a `tracing` registry to Axiom.
+///
+/// Built by `Builder::build` and added to a registry like any other layer:
+/// below filters, boxed, in an `Option`, behind `reload`, or twice.
+///
+/// A callback encodes the record and copies it into the queue. It performs no I/O, waits for nothing
+/// (unless [`Overflow::Block`](crate::Overflow::Block) asks for that) and does not panic, whatever a
+/// `Debug` implementation does.
+#[must_use = "a layer does nothing until it is added to a registry"]
+pub struct AxiomLayer {
+    id: usize,
+    callsites: Callsites,
+    events: Arc<Queue>,
+    spans: Arc<Queue>,
+    counters: Arc<Counters>,
+    threads: bool,
+    /// Members that each record carries because they do not fit into the labels header.
+    resource: Box<[u8]>,
+}
+
+impl fmt::Debug for AxiomLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AxiomLayer")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl AxiomLayer {
+    pub(crate) fn new(
+        events: Arc<Queue>,
+        spans: Arc<Queue>,
+        counters: Arc<Counters>,
+        source_location: bool,
+        threads: bool,
+        resource: Box<[u8]>,
+    ) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            callsites: Callsites::new(source_location),
+            events,
+            spans,
+            counters,
+            threads,
+            resource,
+        }
+    }
+
+    /// Encodes with this thread's buffers, or counts a record that is nested too deep.
+    fn encode(&self, encode: impl FnOnce(&mut Scratch)) {
+        if scratch::with(encode).is_none() {
+            self.counters.add_dropped(DropReason::Recursion, 1);
+        }
+    }
+
+    fn push(&self, queue: &Queue, line: &[u8], incomplete: u32) {
+        if incomplete > 0 {
+            self.counters.add_incomplete();
+        }
+        queue.push(line);
+    }
+
+    /// The nearest span, from this one outwards, that this layer knows.
+    fn nearest<'a, S>(&self, span: Option<SpanRef<'a, S>>) -> Option<(SpanIds, Anchor)>
+    where
+        S: for<'b> LookupSpan<'b>,
+    {
+        span?.scope().find_map(|span| {
+            let extensions = span.extensions();
+            let state = extensions.get::<SpanStates>()?.of(self.id)?;
+            Some((state.ids, state.anchor))
+        })
+    }
+
+    /// Runs `change` on this layer's state of the span, if it has one.
+    fn with_state<S>(&self, id: &Id, ctx: &Context<'_, S>, change: impl FnOnce(&mut SpanState))
+    where
+        S: Subscriber + for<'b> LookupSpan<'b>,
+    {
+        if let Some(span) = ctx.span(id) {
+            if let Some(states) = span.extensions_mut().get_mut::<SpanStates>() {
+                states.of_mut(self.id).map(change);
+            }
+        }
+    }
+}
+
+fn visitor<'a>(callsite: &'a Callsite, scratch: &'a mut Scratch) -> FieldVisitor<'a> {
+    FieldVisitor {
+        callsite,
+        attributes: &mut scratch.attributes,
+        special: &mut scratch.special,
+        incomplete: 0,
+    }
+}
+
+impl<S> Layer<S> for AxiomLayer
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_new_span(&self, attributes: &SpanAttributes<'_>, id: &Id, ctx: Context<'_, S>) {
+        if fence::is_raised() {
+            return;
+        }
+        let Some(span) = ctx.span(id) else { return };
+        let parent = self.nearest(span.parent());
+        let callsite = self.callsites.of(attributes.metadata());
+        let mut state = SpanState::new(parent);
+        // Nested too deep: the span ships without its fields.
+        scratch::with(|scratch| {
+            let mut visitor = visitor(callsite, scratch);
+            attributes.record(&mut visitor);
+            let incomplete = visitor.incomplete;
+            state.record(
+                callsite,
+                &mut scratch.attributes,
+                &scratch.special,
+                incomplete,
+            );
+        });
+        let mut extensions = span.extensions_mut();
+        match extensions.get_mut::<SpanStates>() {
+            Some(states) => states.add(self.id, state),
+            None => extensions.insert(SpanStates::new(self.id, state)),
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, ctx: Context<'_, S>) {
+        let Some(span) = ctx.span(id) else { return };
+        let callsite = self.callsites.of(span.metadata());
+        // The fields are encoded before the span is locked: a `Debug` may use the same span.
+        scratch::with(|scratch| {
+            let mut visitor = visitor(callsite, scratch);
+            values.record(&mut visitor);
+            let incomplete = visitor.incomplete;
+            self.with_state(id, &ctx, |state| {
+                state.record(
+                    callsite,
+                    &mut scratch.attributes,
+                    &scratch.special,
+                    incomplete,
+                );
+            });
+        });
+    }
+
+    fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
+        if fence::is_raised() {
+            return;
+        }
+        let time = time::wall_clock();
+        let callsite = self.callsites.of(event.metadata());
+        let span = ctx.event_span(event);
+        let span_id = span.as_ref().map(SpanRef::id);
+        let ids = self.nearest(span).map(|(ids, _)| ids);
+        self.encode(|scratch| {
+            let mut visitor = visitor(callsite, scratch);
+            event.record(&mut visitor);
+            let incomplete = visitor.incomplete;
+            thread::with_members(self.threads, |thread| {
+                let record = EventRecord {
+                    time,
+                    callsite,
+                    attributes: &scratch.attributes,
+                    special: &scratch.special,
+                    ids,
+                    thread,
+                    incomplete,
+                    resource: &self.resource,
+                };
+                record.put(&mut scratch.line);
+            });
+            self.push(&self.events, &scratch.line, incomplete);
+            if let (true, Some(id)) = (callsite.is_error, &span_id) {
+                let message = scratch.special.error_message(&scratch.attributes);
+                self.with_state(id, &ctx, |state| state.mark_error(message));
+            }
+        });
+    }
+
+    fn on_enter(&self, id: &Id, ctx: Context<'_, S>) {
+        self.with_state(id, &ctx, SpanState::enter);
+    }
+
+    fn on_exit(&self, id: &Id, ctx: Context<'_, S>) {
+        self.with_state(id, &ctx, SpanState::exit);
+    }
+
+    fn on_close(&self, id: Id, ctx: Context<'_, S>) {
+        let Some(span) = ctx.span(&id) else { return };
+        let callsite = self.callsites.of(span.metadata());
+        let extensions = span.extensions();
+        let Some(state) = extensions
+            .get::<SpanStates>()
+            .and_then(|states| states.of(self.id))
+        else {
+            return;
+        };
+        self.encode(|scratch| {
+            let incomplete = state.put(&mut scratch.line, callsite, &self.resource);
+            self.push(&self.spans, &scratch.line, incomplete);
+        });
+    }
+}

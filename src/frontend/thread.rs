@@ -1,0 +1,31 @@
+//! `thread.name` and `thread.id`, rendered once for each thread.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::callsite::NAME_BYTES;
+use super::json;
+
+thread_local! {
+    static MEMBERS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends the members `,"thread.id":…,"thread.name":…`; empty unless they are asked for.
+pub(crate) fn with_members(wanted: bool, put: impl FnOnce(&[u8])) {
+    if !wanted {
+        return put(b"");
+    }
+    let mut members = MEMBERS.try_with(RefCell::take).unwrap_or_default();
+    if members.is_empty() {
+        // std's `ThreadId` can not be read as a number, so threads are numbered as they first record.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        members.extend_from_slice(b",\"thread.id\":");
+        json::put_u64(&mut members, NEXT.fetch_add(1, Ordering::Relaxed));
+        if let Some(name) = std::thread::current().name() {
+            members.extend_from_slice(b",\"thread.name\":");
+            json::put_str(&mut members, name, NAME_BYTES);
+        }
+    }
+    put(&members);
+    MEMBERS.try_with(|kept| kept.replace(members)).ok();
+}
