@@ -100,10 +100,11 @@ impl AxiomLayer {
     where
         S: Subscriber + for<'b> LookupSpan<'b>,
     {
-        if let Some(span) = ctx.span(id) {
-            if let Some(states) = span.extensions_mut().get_mut::<SpanStates>() {
-                states.of_mut(self.id).map(change);
-            }
+        if let Some(span) = ctx.span(id)
+            && let Some(states) = span.extensions_mut().get_mut::<SpanStates>()
+            && let Some(state) = states.of_mut(self.id)
+        {
+            change(state);
         }
     }
 }
