@@ -10,3 +10,4 @@ mod trace;
 pub use crate::frontend::AxiomLayer;
 pub use crate::queue::Overflow;
 pub use crate::stats::{DropReason, Stats};
+pub use crate::trace::TraceContext;

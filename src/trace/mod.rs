@@ -1,9 +1,14 @@
-//! Trace and span ids.
+//! Trace and span ids, and the context that carries them from one process to another.
+
+mod context;
+mod state;
 
 use std::cell::RefCell;
 
 use rand::rngs::{SmallRng, SysRng};
 use rand::{Rng, SeedableRng};
+
+pub use self::context::TraceContext;
 
 /// 32 lower-case hex digits.
 pub(crate) type TraceId = [u8; 32];
