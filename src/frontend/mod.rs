@@ -2,7 +2,7 @@
 
 mod callsite;
 mod fields;
-mod json;
+pub(crate) mod json;
 mod layer;
 mod record;
 mod scratch;

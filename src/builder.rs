@@ -1,0 +1,392 @@
+//! The options of the layer. Setters only note what they are given; `config` judges it.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{
+    Compression, Config, Endpoint, Format, Hook, Label, Secret, Settings, TagValue,
+};
+use crate::diag::Diagnostic;
+use crate::error::{BuildError, Origin};
+use crate::queue::Overflow;
+
+/// Starts to configure a layer: every option has a default or an environment variable.
+///
+/// # Examples
+/// ```
+/// let builder = axiom_layer::builder()
+///     .dataset("shop-logs")
+///     .service_name("checkout")
+///     .tag("env", "prod");
+/// # let _: axiom_layer::Builder = builder;
+/// ```
+pub fn builder() -> Builder {
+    Builder::default()
+}
+
+/// Options of the layer.
+///
+/// Setters never fail and may be called in any order; a second call replaces the first. Everything is
+/// checked when the layer is built, and the first problem found is a [`BuildError`] that names the
+/// setting and what fixes it.
+///
+/// An option that has an environment variable is read from it unless its setter was called. An empty
+/// variable counts as unset; one that is not UTF-8 is an error. An empty text given to a setter is an error.
+///
+/// | Setter | Variable |
+/// |---|---|
+/// | [`token`](Self::token) | `AXIOM_TOKEN` |
+/// | [`dataset`](Self::dataset) | `AXIOM_DATASET` |
+/// | [`traces_dataset`](Self::traces_dataset) | `AXIOM_TRACES_DATASET` |
+/// | [`org_id`](Self::org_id) | `AXIOM_ORG_ID` |
+/// | [`edge_url`](Self::edge_url) | `AXIOM_EDGE_URL` |
+/// | [`edge`](Self::edge) | `AXIOM_EDGE` |
+/// | [`url`](Self::url) | `AXIOM_URL` |
+/// | [`service_name`](Self::service_name) | `OTEL_SERVICE_NAME` |
+/// | [`resource`](Self::resource) | `OTEL_RESOURCE_ATTRIBUTES` |
+///
+/// # Where records go
+/// The first of these that is set decides: the edge URL, the edge domain, the URL, and else
+/// `https://api.axiom.co`. When any of the three setters was called, none of the three variables is read.
+#[derive(Clone, Default)]
+#[must_use = "a builder does nothing until the layer is built"]
+pub struct Builder {
+    settings: Settings,
+}
+
+impl Builder {
+    /// The API token that records are sent with, from the Axiom console under Settings > API tokens. It
+    /// needs to be allowed to ingest into the dataset and nothing else. No default; variable
+    /// `AXIOM_TOKEN`.
+    ///
+    /// White space around it is ignored. It appears in no `Debug`, error or diagnostic.
+    ///
+    /// # Errors
+    /// When it is missing; when it holds anything but visible ASCII; when it is a personal token (`xapt-`)
+    /// and there is no [`org_id`](Self::org_id) or the endpoint is an edge one, which takes none; when it is
+    /// one of the early product (`xait-`) and the endpoint is not; when the host is Axiom's and it
+    /// is none of these and no API token (`xaat-`). Other hosts may have tokens of any form.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.settings.token = Some(token.into());
+        self
+    }
+
+    /// The dataset for events, and for spans unless [`traces_dataset`](Self::traces_dataset) is set. No
+    /// default; variable `AXIOM_DATASET`.
+    ///
+    /// # Errors
+    /// When it is missing, unless the address alone decides where records go; when it is longer than 128
+    /// characters, holds control characters, or is `.` or `..`.
+    pub fn dataset(mut self, dataset: impl Into<String>) -> Self {
+        self.settings.dataset = Some(dataset.into());
+        self
+    }
+
+    /// Another dataset for spans: Axiom recommends to keep traces and logs apart. Default: the same as for
+    /// events; variable `AXIOM_TRACES_DATASET`.
+    ///
+    /// Events and spans then have a queue each, of half of [`queue_max_bytes`](Self::queue_max_bytes).
+    ///
+    /// # Errors
+    /// As for [`dataset`](Self::dataset), and when the address names no dataset
+    /// ([`Endpoint::ApiIngest`], or an edge URL with a path) and so can not keep two apart.
+    pub fn traces_dataset(mut self, dataset: impl Into<String>) -> Self {
+        self.settings.traces_dataset = Some(dataset.into());
+        self
+    }
+
+    /// The organization's id, which a personal token needs and an API token does not. Default: none is
+    /// sent; variable `AXIOM_ORG_ID`.
+    ///
+    /// # Errors
+    /// When it holds anything but visible ASCII.
+    pub fn org_id(mut self, org_id: impl Into<String>) -> Self {
+        self.settings.org_id = Some(org_id.into());
+        self
+    }
+
+    /// The base URL of the API; the path of the [`endpoint`](Self::endpoint), by default
+    /// [`Endpoint::Datasets`], is appended to its own. Default `https://api.axiom.co`; variable `AXIOM_URL`.
+    ///
+    /// # Errors
+    /// When it is no `https` URL, or no `http` URL of this machine (`localhost`, `127.0.0.0/8`, `[::1]`;
+    /// see [`allow_plain_http`](Self::allow_plain_http)); when it has a user name, a password, a query
+    /// or a fragment.
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.settings.address.url = Some(url.into());
+        self
+    }
+
+    /// The domain of the edge deployment that holds the datasets, such as
+    /// `eu-central-1.aws.edge.axiom.co`, always by `https`. The endpoint is by default [`Endpoint::Edge`]. No default;
+    /// variable `AXIOM_EDGE`.
+    ///
+    /// # Errors
+    /// When it is more than a domain and a port: a whole URL goes to [`edge_url`](Self::edge_url).
+    pub fn edge(mut self, domain: impl Into<String>) -> Self {
+        self.settings.address.edge = Some(domain.into());
+        self
+    }
+
+    /// The URL of an edge deployment. Without a path, that of the [`endpoint`](Self::endpoint), by default
+    /// [`Endpoint::Edge`], is appended. With a path it is used exactly as it is: no dataset is added, so
+    /// that [`dataset`](Self::dataset) is optional. No default; variable `AXIOM_EDGE_URL`.
+    ///
+    /// # Errors
+    /// As for [`url`](Self::url), though with a path there may be a query; and when there is a path and
+    /// [`endpoint`](Self::endpoint) is set too.
+    pub fn edge_url(mut self, url: impl Into<String>) -> Self {
+        self.settings.address.edge_url = Some(url.into());
+        self
+    }
+
+    /// The form of the address, when it is not the one that follows from the URL that is set.
+    pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
+        self.settings.address.endpoint = Some(endpoint);
+        self
+    }
+
+    /// Whether the token may be sent unencrypted to another machine: only where the network in between is
+    /// trusted. Default `false`; to this machine `http` is always allowed.
+    pub fn allow_plain_http(mut self, allow: bool) -> Self {
+        self.settings.address.allow_plain_http = allow;
+        self
+    }
+
+    /// The service's name, sent as `service.name`. Default: the variable `OTEL_SERVICE_NAME`, else
+    /// `service.name` in `OTEL_RESOURCE_ATTRIBUTES`, else `unknown_service:` and the name of the program.
+    ///
+    /// # Errors
+    /// When it is empty.
+    pub fn service_name(self, name: impl Into<String>) -> Self {
+        self.attribute("service_name", "service.name", name.into().into())
+    }
+
+    /// The service's version, sent as `service.version`. Default: none, or what
+    /// `OTEL_RESOURCE_ATTRIBUTES` says.
+    pub fn service_version(self, version: impl Into<String>) -> Self {
+        self.attribute("service_version", "service.version", version.into().into())
+    }
+
+    /// The deployment environment, such as `production`: OpenTelemetry's `deployment.environment.name`,
+    /// sent as `resource.deployment.environment.name` (see [`resource`](Self::resource)). Default: none, or what
+    /// `OTEL_RESOURCE_ATTRIBUTES` says.
+    pub fn environment_name(self, name: impl Into<String>) -> Self {
+        self.attribute(
+            "environment_name",
+            "deployment.environment.name",
+            name.into().into(),
+        )
+    }
+
+    /// An attribute of OpenTelemetry's resource: what produces the records, such as `host.name`. Every
+    /// record has it. Default: none; variable `OTEL_RESOURCE_ATTRIBUTES` (`key=value,key=value`,
+    /// percent-encoded), of which an attribute that is also set here is overridden.
+    ///
+    /// Fields are named as Axiom names them for OpenTelemetry's own exporters, so that a dataset can be
+    /// shared with these: `service.name`, `service.version`, `service.namespace`,
+    /// `service.instance.id` and `telemetry.*` as they are, anything else below `resource.`:
+    /// `resource.host.name`, `resource.deployment.environment.name`.
+    ///
+    /// # Errors
+    /// When the name is empty or its field longer than 200 bytes, a float is not finite, the variable is not
+    /// of the form above, or tags and attributes together exceed 100 KiB of JSON.
+    pub fn resource(self, name: impl AsRef<str>, value: impl Into<TagValue>) -> Self {
+        self.attribute("resource", name.as_ref(), value.into())
+    }
+
+    fn attribute(mut self, setter: &'static str, name: &str, value: TagValue) -> Self {
+        let label = Label::resource(Origin::setter(setter), name, value);
+        self.settings.labels.push(label);
+        self
+    }
+
+    /// A field of your own that every record has, at the top level and under this name. Default: none.
+    ///
+    /// The value is a text, an integer, a float or a boolean; see [`TagValue`] for what is shortened. Where
+    /// a tag and a resource attribute would be the same field, the one that was set last is sent.
+    ///
+    /// Tags and resource travel once a request, in the header `X-Axiom-Event-Labels`, and are billed
+    /// once. Beyond 4 KiB of JSON, or with [`tags_in_records`](Self::tags_in_records), they are in each record.
+    ///
+    /// # Errors
+    /// When the name is empty, longer than 200 bytes or begins with `_`; when it is a field that records
+    /// have already, such as `level` or `error`, or lies below one; when it is the group of another tag or
+    /// attribute, as `a` is of `a.b`; when a float is not finite; when tags and attributes
+    /// together exceed 100 KiB of JSON.
+    pub fn tag(mut self, name: impl Into<String>, value: impl Into<TagValue>) -> Self {
+        self.settings
+            .labels
+            .push(Label::tag(name.into(), value.into()));
+        self
+    }
+
+    /// Whether tags and resource are written into each record rather than into a header: for an endpoint
+    /// that does not know the header. They are then billed with each record. Default `false`.
+    pub fn tags_in_records(mut self, in_records: bool) -> Self {
+        self.settings.tags_in_records = in_records;
+        self
+    }
+
+    /// How a batch is written. Default [`Format::Ndjson`].
+    pub fn format(mut self, format: Format) -> Self {
+        self.settings.format = format;
+        self
+    }
+
+    /// How a batch is compressed. Default [`Compression::Zstd`].
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.settings.compression = compression;
+        self
+    }
+
+    /// The bytes that records waiting for delivery may take; beyond, [`overflow`](Self::overflow) decides.
+    /// Default 64 MiB.
+    ///
+    /// The queue consists of chunks of 64 KiB, made as they are needed and then kept; the number is
+    /// rounded down to whole chunks. A record longer than a chunk takes several, the longest sixteen. With
+    /// a [`traces_dataset`](Self::traces_dataset) events and spans have half of the bytes each.
+    ///
+    /// # Errors
+    /// Below 1 MiB or above 1 GiB.
+    pub fn queue_max_bytes(mut self, bytes: usize) -> Self {
+        self.settings.limits.queue_max_bytes = bytes;
+        self
+    }
+
+    /// What happens to a record when the queue is full. Default [`Overflow::DropNewest`]. Every record lost
+    /// is counted.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.settings.limits.overflow = overflow;
+        self
+    }
+
+    /// The records of one request at most. Default 10,000, which is also Axiom's limit.
+    ///
+    /// # Errors
+    /// 0, or above 10,000.
+    pub fn batch_max_events(mut self, events: usize) -> Self {
+        self.settings.limits.batch_max_events = events;
+        self
+    }
+
+    /// The bytes of one request's body at most, before compression. Default 4 MiB.
+    ///
+    /// # Errors
+    /// Below 64 KiB or above 16 MiB.
+    pub fn batch_max_bytes(mut self, bytes: usize) -> Self {
+        self.settings.limits.batch_max_bytes = bytes;
+        self
+    }
+
+    /// How long a record may wait for its batch to fill before it is sent anyway. Default 1 s.
+    ///
+    /// # Errors
+    /// Below 1 ms or above 1 h.
+    pub fn flush_interval(mut self, interval: Duration) -> Self {
+        self.settings.limits.flush_interval = interval;
+        self
+    }
+
+    /// How long one request may take, from connecting to the end of the answer; then it counts as failed
+    /// and is retried. Default 30 s. More than a year means a year.
+    ///
+    /// # Errors
+    /// Zero.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.limits.request_timeout = timeout;
+        self
+    }
+
+    /// How long one batch is retried before it is dropped and counted. Default: for as long as the program
+    /// runs, while the queue bounds what waits behind it. More than a year means a year.
+    ///
+    /// # Errors
+    /// Zero.
+    pub fn retry_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.limits.retry_timeout = Some(timeout);
+        self
+    }
+
+    /// How long dropping the guard may take to deliver what is left. Default 5 s. More than a year means a
+    /// year.
+    ///
+    /// # Errors
+    /// Zero.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.limits.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Whether records say where in the source they come from, as `code.file.path` and
+    /// `code.line.number`. Default `false`.
+    pub fn source_location(mut self, wanted: bool) -> Self {
+        self.settings.source_location = wanted;
+        self
+    }
+
+    /// Whether events say which thread they come from, as `thread.name` and `thread.id`. Default `false`.
+    pub fn thread_names(mut self, wanted: bool) -> Self {
+        self.settings.thread_names = wanted;
+        self
+    }
+
+    /// Hears of the layer's own trouble, such as a refused token or dropped records, instead of the line on
+    /// stderr. Default: none.
+    ///
+    /// It is called on the layer's own thread, which delivers nothing meanwhile: it must not wait. What
+    /// it records with `tracing` is not delivered by this layer.
+    ///
+    /// # Examples
+    /// ```
+    /// let builder = axiom_layer::builder().on_diagnostic(|diagnostic| eprintln!("axiom: {diagnostic:?}"));
+    /// # let _: axiom_layer::Builder = builder;
+    /// ```
+    pub fn on_diagnostic(mut self, hook: impl Fn(&Diagnostic) + Send + Sync + 'static) -> Self {
+        self.settings.on_diagnostic = Some(Hook(Arc::new(hook)));
+        self
+    }
+
+    /// Whether the layer's own trouble is written to stderr, a line for each kind and not for each time,
+    /// when there is no [`on_diagnostic`](Self::on_diagnostic). Default `true`.
+    pub fn diagnostics(mut self, wanted: bool) -> Self {
+        self.settings.diagnostics = wanted;
+        self
+    }
+
+    /// Checks everything. `environment` is asked only for what was not set.
+    pub(crate) fn into_config(
+        self,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Config, BuildError> {
+        Config::new(self.settings, &environment)
+    }
+}
+
+/// Without the token, and without a URL that holds a user name or a password.
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = &self.settings;
+        let token = settings.token.as_deref().map(Secret::new);
+        let no_token = Secret::new("");
+        let shown = |text: &Option<String>| {
+            let text = text.as_deref()?;
+            let token = token.as_ref().unwrap_or(&no_token);
+            let hidden = text.contains(['@', '?']) || token.is_in(text);
+            Some(if hidden { "(hidden)" } else { text }.to_owned())
+        };
+        f.debug_struct("Builder")
+            .field("token", &token)
+            .field("dataset", &shown(&settings.dataset))
+            .field("traces_dataset", &shown(&settings.traces_dataset))
+            .field("org_id", &shown(&settings.org_id))
+            .field("url", &shown(&settings.address.url))
+            .field("edge", &shown(&settings.address.edge))
+            .field("edge_url", &shown(&settings.address.edge_url))
+            .field("endpoint", &settings.address.endpoint)
+            .field("limits", &settings.limits)
+            .finish_non_exhaustive()
+    }
+}

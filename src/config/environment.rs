@@ -1,0 +1,74 @@
+//! Reads the environment through a function, so that tests pass a made-up one.
+
+use std::ffi::OsString;
+use std::fmt;
+
+use crate::error::{BuildError, Origin};
+
+/// A text that was set, and where.
+#[derive(Clone)]
+pub(crate) struct Given {
+    pub(crate) text: String,
+    pub(crate) origin: Origin,
+}
+
+/// Where it was set. Not the text: it may be the token.
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Given").field(&self.origin).finish()
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Environment<'a>(pub(crate) &'a dyn Fn(&str) -> Option<OsString>);
+
+impl fmt::Debug for Environment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Environment")
+    }
+}
+
+impl Environment<'_> {
+    /// The variable's text; empty counts as unset.
+    pub(crate) fn variable(
+        self,
+        setter: &'static str,
+        variable: &'static str,
+    ) -> Result<Option<Given>, BuildError> {
+        let Some(value) = (self.0)(variable).filter(|value| !value.is_empty()) else {
+            return Ok(None);
+        };
+        let origin = Origin::variable(setter, variable);
+        match value.into_string() {
+            Ok(text) => Ok(Some(Given { text, origin })),
+            Err(_) => {
+                Err(BuildError::new(origin, "is not valid UTF-8")
+                    .fix("set it again, as plain text"))
+            }
+        }
+    }
+
+    /// What was set explicitly, else the variable.
+    pub(crate) fn setting(
+        self,
+        explicit: Option<String>,
+        setter: &'static str,
+        variable: &'static str,
+    ) -> Result<Option<Given>, BuildError> {
+        match explicit {
+            Some(text) => given(text, setter).map(Some),
+            None => self.variable(setter, variable),
+        }
+    }
+}
+
+/// What was set explicitly. Empty is most likely a lookup that found nothing.
+pub(crate) fn given(text: String, setter: &'static str) -> Result<Given, BuildError> {
+    let origin = Origin::setter(setter);
+    if text.trim().is_empty() {
+        return Err(BuildError::new(origin, "is empty").fix(format!(
+            "leave out the call to .{setter}(..), or pass a value"
+        )));
+    }
+    Ok(Given { text, origin })
+}

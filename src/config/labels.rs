@@ -1,0 +1,375 @@
+//! Resource and tags: the fields that every record has, checked and rendered once.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::endpoint::Endpoint;
+use super::resource::{self, SERVICE_NAME};
+use crate::error::{BuildError, Origin};
+use crate::frontend::json;
+
+/// Axiom's limit for a field name (docs/limits).
+const NAME_BYTES: usize = 200;
+/// A longer text is shortened. As JSON, before non-ASCII characters are escaped.
+const VALUE_BYTES: usize = 4 * 1024;
+/// Servers and proxies commonly refuse a request with more than 8 KiB of headers.
+const HEADER_BYTES: usize = 4 * 1024;
+/// Everything together. It may travel in every record, which has a limit of its own.
+const TOTAL_BYTES: usize = 100 * 1024;
+
+/// Names, or first parts of dotted names, that records use themselves.
+const SCHEMA: [&str; 20] = [
+    "level",
+    "message",
+    "target",
+    "trace_id",
+    "span_id",
+    "parent_span_id",
+    "duration",
+    "name",
+    "kind",
+    "error",
+    "status",
+    "scope",
+    "attributes",
+    "events",
+    "links",
+    "busy_ns",
+    "idle_ns",
+    "incomplete",
+    "thread",
+    "code",
+];
+/// Names that hold the resource's attributes and so can not have a value.
+const RESOURCE_GROUPS: [&str; 3] = ["service", "telemetry", "resource"];
+
+/// The value of a tag or a resource attribute: a text, an integer, a float or a boolean.
+///
+/// A text of more than 4 KiB is shortened and then ends in `…`. An integer beyond 64 bits with a sign
+/// is sent as text, as Axiom has no such number. A float must be finite.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TagValue(Value);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Value {
+    Text(String),
+    Integer(i128),
+    Float(f64),
+    Bool(bool),
+}
+
+impl From<String> for TagValue {
+    fn from(text: String) -> Self {
+        Self(Value::Text(text))
+    }
+}
+
+impl From<&str> for TagValue {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl From<&String> for TagValue {
+    fn from(text: &String) -> Self {
+        text.clone().into()
+    }
+}
+
+impl From<Cow<'_, str>> for TagValue {
+    fn from(text: Cow<'_, str>) -> Self {
+        text.into_owned().into()
+    }
+}
+
+impl From<bool> for TagValue {
+    fn from(value: bool) -> Self {
+        Self(Value::Bool(value))
+    }
+}
+
+impl From<f32> for TagValue {
+    fn from(value: f32) -> Self {
+        f64::from(value).into()
+    }
+}
+
+impl From<f64> for TagValue {
+    fn from(value: f64) -> Self {
+        Self(Value::Float(value))
+    }
+}
+
+macro_rules! from_integers {
+    ($($integer:ty),*) => {
+        $(impl From<$integer> for TagValue {
+            fn from(value: $integer) -> Self {
+                Self(Value::Integer(value as i128))
+            }
+        })*
+    };
+}
+from_integers!(i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, usize);
+
+impl Value {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(text) => {
+                json::put_str(out, text, VALUE_BYTES);
+            }
+            Self::Integer(value) => json::put_i128(out, *value),
+            Self::Float(value) => json::put_f64(out, *value),
+            Self::Bool(value) => json::put_bool(out, *value),
+        }
+    }
+}
+
+/// One tag or attribute as it was set.
+#[derive(Clone)]
+pub(crate) struct Label {
+    origin: Origin,
+    /// Tags keep their name; attributes are sent under [`resource::field_name`].
+    is_tag: bool,
+    name: String,
+    value: TagValue,
+}
+
+impl Label {
+    pub(crate) fn tag(name: String, value: TagValue) -> Self {
+        Self {
+            origin: Origin::setter("tag"),
+            is_tag: true,
+            name,
+            value,
+        }
+    }
+
+    pub(crate) fn resource(origin: Origin, name: &str, value: impl Into<TagValue>) -> Self {
+        Self {
+            origin,
+            is_tag: false,
+            name: name.to_owned(),
+            value: value.into(),
+        }
+    }
+
+    pub(crate) fn is_empty_service_name(&self) -> bool {
+        self.name == SERVICE_NAME && matches!(&self.value.0, Value::Text(text) if text.is_empty())
+    }
+
+    fn field(&self) -> String {
+        if self.is_tag {
+            self.name.clone()
+        } else {
+            resource::field_name(&self.name)
+        }
+    }
+
+    /// A complaint about this label, by its name unless the setter says it all.
+    fn wrong(&self, problem: impl Into<Cow<'static, str>>) -> BuildError {
+        let error = BuildError::new(self.origin, problem);
+        if matches!(self.origin.setter, "tag" | "resource") {
+            error.name(&self.name)
+        } else {
+            error
+        }
+    }
+
+    fn check(&self, field: &str) -> Result<(), BuildError> {
+        let rename = "choose another name";
+        if self.name.is_empty() {
+            return Err(self.wrong("has no name").fix("give it one"));
+        }
+        if field.len() > NAME_BYTES {
+            return Err(self
+                .wrong(format!(
+                    "has a name of {} bytes, but Axiom takes at most {NAME_BYTES}",
+                    field.len()
+                ))
+                .fix("choose a shorter name"));
+        }
+        if self.is_tag {
+            let first = self.name.split('.').next().unwrap_or_default();
+            if self.name.starts_with('_') {
+                return Err(self
+                    .wrong("begins with `_`, as only Axiom's own fields may")
+                    .fix(rename));
+            }
+            if SCHEMA.contains(&first) {
+                return Err(self
+                    .wrong("would collide with the field of every record called")
+                    .other(first)
+                    .fix(rename));
+            }
+            if RESOURCE_GROUPS.contains(&self.name.as_str()) {
+                return Err(self
+                    .wrong("is where the resource's attributes are")
+                    .fix(rename));
+            }
+        }
+        match &self.value.0 {
+            Value::Float(value) if !value.is_finite() => Err(self
+                .wrong(format!("is {value}, which JSON can not carry"))
+                .fix("set a finite number")),
+            Value::Text(text) if field == SERVICE_NAME && !text.trim().is_empty() => Ok(()),
+            _ if field == SERVICE_NAME => Err(self
+                .wrong("is the service's name, but not a text or empty")
+                .fix("set a name, or leave it out to use the program's")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where the labels travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Once a request, in `X-Axiom-Event-Labels`: Axiom bills them once.
+    Header,
+    /// In each record.
+    Records,
+    /// Once a request, in the body that only [`Endpoint::ApiIngest`] has.
+    Body,
+}
+
+/// The checked labels as one flat JSON object, ASCII only.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Labels {
+    object: String,
+    /// `,"service.name":"x",…` when they travel in the records.
+    members: Box<[u8]>,
+    place: Place,
+}
+
+/// Without the values, which are the user's.
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Labels")
+            .field("place", &self.place)
+            .field("bytes", &self.object.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Labels {
+    /// Of two labels for one field the later wins.
+    pub(crate) fn new(
+        labels: Vec<Label>,
+        in_records: bool,
+        endpoint: Option<Endpoint>,
+    ) -> Result<Self, BuildError> {
+        let mut fields: BTreeMap<String, Label> = BTreeMap::new();
+        for label in labels {
+            let field = label.field();
+            label.check(&field)?;
+            fields.insert(field, label);
+        }
+        check_groups(&fields)?;
+        let object = render(&fields);
+        if object.len() > TOTAL_BYTES {
+            return Err(BuildError::new(
+                Origin::setter("tag"),
+                format!(
+                    "tags and resource attributes take {} bytes of JSON together, but at most {TOTAL_BYTES} (100 KiB)",
+                    object.len()
+                ),
+            )
+            .fix("set fewer or shorter ones, also in OTEL_RESOURCE_ATTRIBUTES"));
+        }
+        let place = if in_records {
+            Place::Records
+        } else if endpoint == Some(Endpoint::ApiIngest) {
+            Place::Body
+        } else if object.len() > HEADER_BYTES {
+            Place::Records
+        } else {
+            Place::Header
+        };
+        let members = match object
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'))
+        {
+            Some(members) if place == Place::Records && !members.is_empty() => {
+                format!(",{members}").into_bytes()
+            }
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            object,
+            members: members.into(),
+            place,
+        })
+    }
+
+    /// The value of `X-Axiom-Event-Labels`, at most 4 KiB.
+    pub(crate) fn header(&self) -> Option<&str> {
+        (self.place == Place::Header).then_some(&*self.object)
+    }
+
+    /// `,"service.name":"x",…` to paste into each record before its closing brace; else empty.
+    pub(crate) fn members(&self) -> &[u8] {
+        &self.members
+    }
+
+    /// The object for `tags` in the body of [`Endpoint::ApiIngest`].
+    pub(crate) fn tags(&self) -> Option<&str> {
+        (self.place == Place::Body).then_some(&*self.object)
+    }
+}
+
+/// A field is either a value or a group of fields. Attributes may break this among themselves, as
+/// OpenTelemetry's old `deployment.environment` beside `deployment.environment.name` does.
+fn check_groups(fields: &BTreeMap<String, Label>) -> Result<(), BuildError> {
+    for (field, label) in fields {
+        for (dot, _) in field.match_indices('.') {
+            let Some(parent) = fields.get(&field[..dot]) else {
+                continue;
+            };
+            let (tag, other) = match (label.is_tag, parent.is_tag) {
+                (true, _) => (label, &field[..dot]),
+                (false, true) => (parent, field.as_str()),
+                (false, false) => continue,
+            };
+            return Err(tag
+                .wrong("can not be beside the tag or resource attribute")
+                .other(other)
+                .fix(
+                    "rename one: what stands before a dot is a group and has no value of its own",
+                ));
+        }
+    }
+    Ok(())
+}
+
+/// `service.name` first, then by name.
+fn render(fields: &BTreeMap<String, Label>) -> String {
+    let mut out = Vec::new();
+    let first = fields.get_key_value(SERVICE_NAME);
+    let rest = fields.iter().filter(|(field, _)| *field != SERVICE_NAME);
+    for (field, label) in first.into_iter().chain(rest) {
+        out.push(if out.is_empty() { b'{' } else { b',' });
+        json::put_str(&mut out, field, usize::MAX);
+        out.push(b':');
+        label.value.0.put(&mut out);
+    }
+    if out.is_empty() {
+        out.push(b'{');
+    }
+    out.push(b'}');
+    let mut object = String::with_capacity(out.len());
+    // Outside its strings JSON is ASCII, so that everything else can be escaped blindly. DEL is ASCII,
+    // but no header may hold it.
+    for char in String::from_utf8_lossy(&out).chars() {
+        if char.is_ascii() && char != '\u{7f}' {
+            object.push(char);
+        } else {
+            for unit in char.encode_utf16(&mut [0; 2]) {
+                object.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    object
+}
+
+#[cfg(test)]
+mod tests;

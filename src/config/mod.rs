@@ -1,0 +1,231 @@
+//! One validated value out of what was set and what the environment says, or one error. Pure: no
+//! network, no clock, and the environment is a function. Runs on the thread that builds the layer.
+
+mod endpoint;
+mod environment;
+mod labels;
+mod limits;
+mod resource;
+mod secret;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::sync::Arc;
+
+pub use self::endpoint::Endpoint;
+pub(crate) use self::endpoint::{Destination, Wanted};
+use self::endpoint::{Target, dataset};
+pub(crate) use self::environment::Environment;
+use self::environment::Given;
+pub use self::labels::TagValue;
+pub(crate) use self::labels::{Label, Labels};
+pub(crate) use self::limits::Limits;
+use self::resource::SERVICE_NAME;
+pub(crate) use self::secret::Secret;
+use self::secret::{Token, is_visible_ascii};
+use crate::diag::Diagnostic;
+use crate::error::{BuildError, Origin};
+
+/// How a batch of records is written.
+///
+/// Not used by [`Endpoint::ApiIngest`], whose body has a form of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Format {
+    /// One JSON object a line (`application/x-ndjson`). The default.
+    #[default]
+    Ndjson,
+    /// One JSON array (`application/json`).
+    JsonArray,
+    /// A table (`text/csv`). Types are lost: a table has no numbers, booleans or nested values, only text.
+    Csv,
+}
+
+/// How a batch is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Zstandard: the smallest for the least CPU. The default.
+    #[default]
+    Zstd,
+    /// gzip, for a proxy that looks into bodies and does not know Zstandard.
+    Gzip,
+    /// None at all.
+    None,
+}
+
+/// The application's own way to hear of our trouble.
+#[derive(Clone)]
+pub(crate) struct Hook(pub(crate) Arc<dyn Fn(&Diagnostic) + Send + Sync>);
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
+}
+
+/// What was set explicitly.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) token: Option<String>,
+    pub(crate) dataset: Option<String>,
+    pub(crate) traces_dataset: Option<String>,
+    pub(crate) org_id: Option<String>,
+    pub(crate) address: Wanted,
+    pub(crate) labels: Vec<Label>,
+    pub(crate) tags_in_records: bool,
+    pub(crate) format: Format,
+    pub(crate) compression: Compression,
+    pub(crate) limits: Limits,
+    pub(crate) source_location: bool,
+    pub(crate) thread_names: bool,
+    pub(crate) on_diagnostic: Option<Hook>,
+    pub(crate) diagnostics: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            token: None,
+            dataset: None,
+            traces_dataset: None,
+            org_id: None,
+            address: Wanted::default(),
+            labels: Vec::new(),
+            tags_in_records: false,
+            format: Format::default(),
+            compression: Compression::default(),
+            limits: Limits::default(),
+            source_location: false,
+            thread_names: false,
+            on_diagnostic: None,
+            diagnostics: true,
+        }
+    }
+}
+
+/// Everything that the parts need to know, checked.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) events: Destination,
+    /// Only when spans go elsewhere than events.
+    pub(crate) spans: Option<Destination>,
+    pub(crate) token: Secret,
+    /// For `X-Axiom-Org-Id`. Visible ASCII.
+    pub(crate) org_id: Option<String>,
+    /// All destinations are on this machine: no proxy is to be used.
+    pub(crate) loopback: bool,
+    pub(crate) labels: Labels,
+    pub(crate) format: Format,
+    pub(crate) compression: Compression,
+    pub(crate) limits: Limits,
+    pub(crate) source_location: bool,
+    pub(crate) thread_names: bool,
+    pub(crate) on_diagnostic: Option<Hook>,
+    /// Whether trouble is written to stderr when there is no hook.
+    pub(crate) diagnostics: bool,
+}
+
+impl Config {
+    pub(crate) fn new(
+        mut settings: Settings,
+        environment: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, BuildError> {
+        let environment = Environment(environment);
+        let token = environment.setting(settings.token.take(), "token", "AXIOM_TOKEN")?;
+        let token = Token::read(token)?;
+        let secret = token.secret.clone();
+        Self::with_token(settings, token, environment)
+            .map_err(|error| error.hiding(|text| secret.is_in(text)))
+    }
+
+    fn with_token(
+        settings: Settings,
+        token: Token,
+        environment: Environment<'_>,
+    ) -> Result<Self, BuildError> {
+        let target = Target::resolve(settings.address, environment)?;
+        let events = environment
+            .setting(settings.dataset, "dataset", "AXIOM_DATASET")?
+            .map(dataset)
+            .transpose()?;
+        if events.is_none() && target.names_dataset() {
+            return Err(BuildError::missing("dataset", "AXIOM_DATASET")
+                .fix("create one in the Axiom console and give its name"));
+        }
+        let org_id = environment
+            .setting(settings.org_id, "org_id", "AXIOM_ORG_ID")?
+            .map(org_id)
+            .transpose()?;
+        token.check(&target, org_id.as_deref())?;
+        let spans = environment.setting(
+            settings.traces_dataset,
+            "traces_dataset",
+            "AXIOM_TRACES_DATASET",
+        )?;
+        let spans = traces_dataset(spans, events.as_deref(), &target)?;
+        let limits = settings.limits.checked()?;
+        // From the least to the most wanted: the last one wins.
+        let program = resource::unknown_service(resource::program());
+        let mut labels = vec![Label::resource(
+            Origin::setter("service_name"),
+            SERVICE_NAME,
+            program,
+        )];
+        labels.extend(resource::from_environment(environment)?);
+        labels.extend(settings.labels);
+        Ok(Self {
+            events: target.destination(events.as_deref()),
+            spans: spans.map(|dataset| target.destination(Some(&dataset))),
+            token: token.secret,
+            org_id,
+            loopback: target.is_loopback(),
+            labels: Labels::new(labels, settings.tags_in_records, target.endpoint)?,
+            format: settings.format,
+            compression: settings.compression,
+            limits,
+            source_location: settings.source_location,
+            thread_names: settings.thread_names,
+            on_diagnostic: settings.on_diagnostic,
+            diagnostics: settings.diagnostics,
+        })
+    }
+}
+
+fn org_id(given: Given) -> Result<String, BuildError> {
+    let text = given.text.trim();
+    if text.is_empty() || !is_visible_ascii(text) {
+        return Err(BuildError::new(
+            given.origin,
+            "is empty or holds white space, control characters or characters that are not ASCII",
+        )
+        .text(&given.text)
+        .fix("copy the organization's id again from the Settings of the Axiom console"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The dataset for spans, if it is another one than that for events.
+fn traces_dataset(
+    given: Option<Given>,
+    events: Option<&str>,
+    target: &Target,
+) -> Result<Option<String>, BuildError> {
+    let Some(given) = given.filter(|given| Some(given.text.as_str()) != events) else {
+        return Ok(None);
+    };
+    let origin = given.origin;
+    let name = dataset(given)?;
+    if !target.names_dataset() {
+        return Err(BuildError::new(
+            origin,
+            "can not be kept apart, as the address that is set names no dataset, and so all records go to one place",
+        )
+        .text(&name)
+        .fix("leave it out, or give the URL before the endpoint's path to .url(..)"));
+    }
+    Ok(Some(name))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! OpenTelemetry's resource: which attributes the environment gives, and under which names they are sent.
+
+use std::ffi::OsString;
+
+use super::environment::{Environment, Given};
+use super::labels::Label;
+use crate::error::BuildError;
+
+pub(crate) const SERVICE_NAME: &str = "service.name";
+const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
+
+/// Attributes that Axiom lifts to the top level when it takes OTLP (the contract's §7): a dataset that
+/// both we and an OTLP exporter feed has one field for each.
+const LIFTED: [&str; 4] = [
+    SERVICE_NAME,
+    "service.version",
+    "service.namespace",
+    "service.instance.id",
+];
+const LIFTED_GROUP: &str = "telemetry.";
+
+/// The field that a resource attribute is sent as.
+pub(crate) fn field_name(attribute: &str) -> String {
+    if LIFTED.contains(&attribute) || attribute.starts_with(LIFTED_GROUP) {
+        attribute.to_owned()
+    } else {
+        format!("resource.{attribute}")
+    }
+}
+
+/// `OTEL_RESOURCE_ATTRIBUTES`, then `OTEL_SERVICE_NAME`, which overrides it.
+pub(crate) fn from_environment(environment: Environment<'_>) -> Result<Vec<Label>, BuildError> {
+    let mut labels = Vec::new();
+    if let Some(given) = environment.variable("resource", ATTRIBUTES)? {
+        for member in given
+            .text
+            .split(',')
+            .filter(|member| !member.trim().is_empty())
+        {
+            let label = attribute(&given, member)?;
+            // What a deployment's template makes of a variable that is not set.
+            if !label.is_empty_service_name() {
+                labels.push(label);
+            }
+        }
+    }
+    if let Some(given) = environment.variable("service_name", "OTEL_SERVICE_NAME")? {
+        labels.push(Label::resource(given.origin, SERVICE_NAME, given.text));
+    }
+    Ok(labels)
+}
+
+/// One `key=value`, both percent-encoded, with optional white space around each.
+fn attribute(given: &Given, member: &str) -> Result<Label, BuildError> {
+    let wrong = |problem| {
+        // Quoted as a value of its own: the whole list may be long.
+        BuildError::new(given.origin, problem)
+            .other(member)
+            .fix("write it like key=value,key=value, with `,`, `=` and `%` in keys and values percent-encoded")
+    };
+    let (key, value) = member
+        .split_once('=')
+        .ok_or_else(|| wrong("is a list of key=value, but one entry has no `=`:"))?;
+    let decode = |text: &str| {
+        percent_decoded(text.trim())
+            .ok_or_else(|| wrong("is percent-encoded, but one entry does not decode to UTF-8:"))
+    };
+    let (key, value) = (decode(key)?, decode(value)?);
+    if key.is_empty() {
+        return Err(wrong("is a list of key=value, but one entry has no key:"));
+    }
+    Ok(Label::resource(given.origin, &key, value))
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    let value = char::from(digit).to_digit(16)?;
+    u8::try_from(value).ok()
+}
+
+/// What OpenTelemetry calls a service that nobody named.
+pub(crate) fn unknown_service(program: Option<OsString>) -> String {
+    match program {
+        Some(name) if !name.is_empty() => format!("unknown_service:{}", name.to_string_lossy()),
+        _ => "unknown_service".to_owned(),
+    }
+}
+
+/// The file name of this process's executable.
+pub(crate) fn program() -> Option<OsString> {
+    let path = std::env::current_exe().ok()?;
+    path.file_name().map(OsString::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_encoding_is_decoded_and_refused_when_broken() {
+        for (text, decoded) in [
+            ("plain", Some("plain")),
+            ("", Some("")),
+            ("a%2Cb%3d%25", Some("a,b=%")),
+            ("caf%C3%A9 é", Some("café é")),
+            ("100%", None),
+            ("%4", None),
+            ("%+1", None),
+            ("%zz", None),
+            ("%ff", None),
+        ] {
+            assert_eq!(percent_decoded(text).as_deref(), decoded, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_service_without_a_name_is_called_after_its_program() {
+        assert_eq!(unknown_service(Some("shop".into())), "unknown_service:shop");
+        assert_eq!(unknown_service(Some("".into())), "unknown_service");
+        assert_eq!(unknown_service(None), "unknown_service");
+        assert!(program().is_some());
+    }
+
+    #[test]
+    fn only_what_axiom_lifts_stays_at_the_top_level() {
+        for (attribute, field) in [
+            ("service.name", "service.name"),
+            ("service.version", "service.version"),
+            ("service.namespace", "service.namespace"),
+            ("service.instance.id", "service.instance.id"),
+            ("telemetry.sdk.name", "telemetry.sdk.name"),
+            ("telemetry.distro.version", "telemetry.distro.version"),
+            ("service.criticality", "resource.service.criticality"),
+            (
+                "deployment.environment.name",
+                "resource.deployment.environment.name",
+            ),
+            ("host.name", "resource.host.name"),
+            ("telemetry", "resource.telemetry"),
+        ] {
+            assert_eq!(field_name(attribute), field);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The API token: which ones there are, and where each is taken.
+
+use std::fmt;
+
+use super::endpoint::{Endpoint, Target};
+use super::environment::Given;
+use crate::error::{BuildError, Origin};
+
+pub(crate) const TOKEN_HELP: &str = "create an API token that may ingest into the dataset, in the Axiom console under Settings > API tokens";
+
+const API_TOKEN: &str = "xaat-";
+const PERSONAL_TOKEN: &str = "xapt-";
+/// The early product's ingest tokens.
+const INGEST_TOKEN: &str = "xait-";
+
+const KINDS: [&str; 3] = [API_TOKEN, PERSONAL_TOKEN, INGEST_TOKEN];
+
+/// A text that no `Debug` shows.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    /// Without the white space around it.
+    pub(crate) fn new(token: &str) -> Self {
+        Self(token.trim().to_owned())
+    }
+
+    /// Whether `text` holds this token, or what looks like another one of Axiom's.
+    pub(crate) fn is_in(&self, text: &str) -> bool {
+        let known = !self.0.is_empty() && text.contains(&self.0);
+        known || KINDS.iter().any(|prefix| text.contains(prefix))
+    }
+
+    /// For the `Authorization` header and nothing else. Visible ASCII.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// A token that can be put into a header; whether the endpoint takes it is not known yet.
+pub(crate) struct Token {
+    pub(crate) secret: Secret,
+    origin: Origin,
+}
+
+impl Token {
+    /// Takes the token that was given, without the white space around it.
+    pub(crate) fn read(given: Option<Given>) -> Result<Self, BuildError> {
+        let missing = || BuildError::missing("token", "AXIOM_TOKEN").fix(TOKEN_HELP);
+        let Given { text, origin } = given.ok_or_else(missing)?;
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(missing());
+        }
+        if !is_visible_ascii(text) {
+            return Err(BuildError::new(
+                origin,
+                "holds white space, control characters or characters that are not ASCII",
+            )
+            .fix("copy the token again: the token alone, without `Bearer`"));
+        }
+        Ok(Self {
+            secret: Secret::new(text),
+            origin,
+        })
+    }
+
+    /// Whether `target` takes this kind of token. A self-hosted or local endpoint may take any other.
+    pub(crate) fn check(&self, target: &Target, org_id: Option<&str>) -> Result<(), BuildError> {
+        let token = self.secret.expose();
+        let early = matches!(
+            target.endpoint,
+            Some(Endpoint::ApiDatasets | Endpoint::ApiIngest)
+        );
+        let (problem, fix) = if token.starts_with(PERSONAL_TOKEN) && target.is_edge() {
+            (
+                "is a personal token (xapt-), which the edge endpoint does not take",
+                "use an API token (xaat-)",
+            )
+        } else if token.starts_with(PERSONAL_TOKEN) && org_id.is_none() {
+            (
+                "is a personal token (xapt-), which is taken only together with an organization's id",
+                "set AXIOM_ORG_ID or call .org_id(..), or use an API token (xaat-)",
+            )
+        } else if token.starts_with(INGEST_TOKEN) && !early {
+            (
+                "is an ingest token of the early product (xait-), which only `Endpoint::ApiDatasets` and `Endpoint::ApiIngest` take",
+                "use an API token (xaat-), or choose one of these with .endpoint(..)",
+            )
+        } else if !KINDS.iter().any(|prefix| token.starts_with(prefix)) && target.is_axiom() {
+            (
+                "does not start with xaat-, as Axiom's API tokens do",
+                TOKEN_HELP,
+            )
+        } else {
+            return Ok(());
+        };
+        Err(BuildError::new(self.origin, problem).fix(fix))
+    }
+}
+
+/// What may stand in a header without quoting.
+pub(crate) fn is_visible_ascii(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
