@@ -1,8 +1,12 @@
 //! What the doors of this crate can refuse with. Knows nothing but std.
 
+mod flush;
+
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+
+pub use self::flush::FlushError;
 
 /// Characters of an offending value that a message shows.
 const SHOWN_CHARS: usize = 80;

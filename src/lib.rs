@@ -1,5 +1,16 @@
 //! A `tracing` layer that delivers spans and events to Axiom.
-#![expect(dead_code, reason = "the frontend and the worker are not wired yet")]
+
+// Of library code only: examples, tests and benches may.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::print_stdout,
+        clippy::print_stderr
+    )
+)]
 
 mod builder;
 mod config;
@@ -7,15 +18,23 @@ mod diag;
 mod error;
 mod fence;
 mod frontend;
+mod guard;
+#[cfg(feature = "init")]
+mod init;
+mod pipeline;
 mod queue;
 mod stats;
 mod trace;
+mod worker;
 
 pub use crate::builder::{Builder, builder};
 pub use crate::config::{Compression, Endpoint, Format, TagValue};
-pub use crate::diag::Diagnostic;
-pub use crate::error::BuildError;
+pub use crate::diag::{Cause, Diagnostic};
+pub use crate::error::{BuildError, FlushError};
 pub use crate::frontend::AxiomLayer;
+pub use crate::guard::Guard;
+#[cfg(feature = "init")]
+pub use crate::init::init;
 pub use crate::queue::Overflow;
 pub use crate::stats::{DropReason, Stats};
 pub use crate::trace::TraceContext;

@@ -2,7 +2,13 @@
 //!
 //! Counters are written where a thing happens and summed only when somebody asks.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Refusals that are quoted: the latest ones.
+const SAMPLES: usize = 8;
 
 /// Why a record was not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,6 +80,12 @@ impl DropReason {
     }
 }
 
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// The counters that the frontend, the queue and the worker share.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -82,6 +94,7 @@ pub(crate) struct Counters {
     retried: AtomicU64,
     incomplete: AtomicU64,
     worker_panics: AtomicU64,
+    samples: Mutex<VecDeque<String>>,
 }
 
 impl Counters {
@@ -106,6 +119,14 @@ impl Counters {
         self.worker_panics.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// What the endpoint said of records that it refused.
+    pub(crate) fn add_samples(&self, samples: Vec<String>) {
+        let mut kept = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(samples);
+        let surplus = kept.len().saturating_sub(SAMPLES);
+        kept.drain(..surplus);
+    }
+
     /// A snapshot; `appended` must be read after this crate's other counters, hence a closure.
     pub(crate) fn snapshot(&self, appended: impl FnOnce() -> u64) -> Stats {
         let delivered = self.delivered.load(Ordering::Acquire);
@@ -127,6 +148,13 @@ impl Counters {
             retried: self.retried.load(Ordering::Relaxed),
             incomplete: self.incomplete.load(Ordering::Relaxed),
             worker_panics: self.worker_panics.load(Ordering::Relaxed),
+            samples: self
+                .samples
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+                .cloned()
+                .collect(),
         }
     }
 }
@@ -134,6 +162,8 @@ impl Counters {
 /// What became of everything recorded so far.
 ///
 /// At any quiet moment, exactly: `recorded() == delivered() + dropped() + pending()`.
+///
+/// `Display` is one line for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stats {
     recorded: u64,
@@ -142,6 +172,7 @@ pub struct Stats {
     retried: u64,
     incomplete: u64,
     worker_panics: u64,
+    samples: Vec<String>,
 }
 
 impl Stats {
@@ -161,6 +192,15 @@ impl Stats {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped.iter().map(|(_, events)| events).sum()
+    }
+
+    /// Records lost for this reason.
+    #[must_use]
+    pub fn dropped_for(&self, reason: DropReason) -> u64 {
+        self.dropped
+            .iter()
+            .find_map(|(known, events)| (*known == reason).then_some(*events))
+            .unwrap_or(0)
     }
 
     /// Records lost for each reason, without the reasons that never happened.
@@ -191,9 +231,37 @@ impl Stats {
         self.incomplete
     }
 
+    /// What the endpoint said of the records that it refused: the latest 8 samples, oldest first.
+    #[must_use]
+    pub fn rejection_samples(&self) -> &[String] {
+        &self.samples
+    }
+
     /// How often the worker panicked and was started again: a defect in this crate.
     #[must_use]
     pub fn worker_panics(&self) -> u64 {
         self.worker_panics
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "recorded {} = delivered {} + dropped {} + pending {}",
+            self.recorded(),
+            self.delivered(),
+            self.dropped(),
+            self.pending()
+        )?;
+        let mut separator = " (dropped: ";
+        for (reason, events) in self.dropped_by_reason() {
+            write!(f, "{separator}{reason} {events}")?;
+            separator = ", ";
+        }
+        if self.dropped() > 0 {
+            f.write_str(")")?;
+        }
+        Ok(())
     }
 }

@@ -16,7 +16,7 @@ const VALUE_BYTES: usize = 4 * 1024;
 /// Servers and proxies commonly refuse a request with more than 8 KiB of headers.
 const HEADER_BYTES: usize = 4 * 1024;
 /// Everything together. It may travel in every record, which has a limit of its own.
-const TOTAL_BYTES: usize = 100 * 1024;
+const TOTAL_BYTES: usize = 64 * 1024;
 
 /// Names, or first parts of dotted names, that records use themselves.
 const SCHEMA: [&str; 20] = [
@@ -270,7 +270,7 @@ impl Labels {
             return Err(BuildError::new(
                 Origin::setter("tag"),
                 format!(
-                    "tags and resource attributes take {} bytes of JSON together, but at most {TOTAL_BYTES} (100 KiB)",
+                    "tags and resource attributes take {} bytes of JSON together, but at most {TOTAL_BYTES} (64 KiB)",
                     object.len()
                 ),
             )

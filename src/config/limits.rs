@@ -12,7 +12,7 @@ const MIB: usize = 1024 * KIB;
 
 /// Sixteen chunks hold the longest line there is. The queue sets aside an account for each chunk when it
 /// is made: at the upper end these take about 3 MiB, and a 32-bit process can still address it.
-const QUEUE_BYTES: RangeInclusive<usize> = MIB..=1024 * MIB;
+const QUEUE_BYTES: RangeInclusive<usize> = 2 * MIB..=1024 * MIB;
 /// Axiom's limit for one request (docs/limits).
 pub(crate) const BATCH_EVENTS: usize = 10_000;
 /// At least one chunk. Axiom states no limit; 10 MB are known to be taken.
@@ -57,7 +57,7 @@ impl Limits {
             "queue_max_bytes",
             self.queue_max_bytes,
             QUEUE_BYTES,
-            "must be 1 MiB to 1 GiB (1048576 to 1073741824 bytes), as it is used in chunks of 64 KiB, of which the longest record fills sixteen",
+            "must be 2 MiB to 1 GiB (2097152 to 1073741824 bytes), as it is used in chunks of 64 KiB, of which the longest record fills sixteen, and two datasets share it",
         )?;
         within(
             "batch_max_events",
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn the_ends_of_each_range_are_taken() {
         for (bytes, events, batch, interval) in [
-            (1 << 20, 1, 64 << 10, Duration::from_millis(1)),
+            (2 << 20, 1, 64 << 10, Duration::from_millis(1)),
             (1 << 30, 10_000, 16 << 20, Duration::from_secs(3600)),
         ] {
             let taken = error(|limits| {
@@ -142,14 +142,14 @@ mod tests {
 
     #[test]
     fn a_number_out_of_range_is_an_error_that_says_the_range() {
-        let queue = "must be 1 MiB to 1 GiB (1048576 to 1073741824 bytes), as it is used in chunks of 64 KiB, of which the longest record fills sixteen";
+        let queue = "must be 2 MiB to 1 GiB (2097152 to 1073741824 bytes), as it is used in chunks of 64 KiB, of which the longest record fills sixteen, and two datasets share it";
         let batch =
             "must be 64 KiB, which is one chunk of the queue, to 16 MiB (65536 to 16777216 bytes)";
         let events = "must be 1 to 10000, Axiom's limit for one request";
         for (change, message) in [
             (
-                (|limits| limits.queue_max_bytes = (1 << 20) - 1) as fn(&mut Limits),
-                format!(".queue_max_bytes(1048575): {queue}"),
+                (|limits| limits.queue_max_bytes = (2 << 20) - 1) as fn(&mut Limits),
+                format!(".queue_max_bytes(2097151): {queue}"),
             ),
             (
                 |limits| limits.queue_max_bytes = (1 << 30) + 1,

@@ -9,8 +9,6 @@ mod resource;
 mod secret;
 
 use std::ffi::OsString;
-use std::fmt;
-use std::sync::Arc;
 
 pub use self::endpoint::Endpoint;
 pub(crate) use self::endpoint::{Destination, Wanted};
@@ -23,7 +21,7 @@ pub(crate) use self::limits::Limits;
 use self::resource::SERVICE_NAME;
 pub(crate) use self::secret::Secret;
 use self::secret::{Token, is_visible_ascii};
-use crate::diag::Diagnostic;
+use crate::diag::Hook;
 use crate::error::{BuildError, Origin};
 
 /// How a batch of records is written.
@@ -52,16 +50,6 @@ pub enum Compression {
     Gzip,
     /// None at all.
     None,
-}
-
-/// The application's own way to hear of our trouble.
-#[derive(Clone)]
-pub(crate) struct Hook(pub(crate) Arc<dyn Fn(&Diagnostic) + Send + Sync>);
-
-impl fmt::Debug for Hook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hook")
-    }
 }
 
 /// What was set explicitly.

@@ -113,7 +113,12 @@ fn every_setter_arrives() {
         }
     );
     assert!(config.source_location && config.thread_names && !config.diagnostics);
-    (config.on_diagnostic.unwrap().0)(&Diagnostic {});
+    (config.on_diagnostic.unwrap().0)(&crate::diag::Diagnostic::new(
+        crate::diag::Cause::Internal,
+        "",
+        "",
+        "",
+    ));
     assert!(hears.try_recv().is_ok());
 }
 

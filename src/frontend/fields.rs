@@ -14,7 +14,8 @@ use tracing_core::field::Visit;
 use super::callsite::{Callsite, Role};
 use super::json;
 
-/// One value at most. Two of them and the rest stay below [`LINE_BYTES`](super::record::LINE_BYTES).
+/// One value at most. With a message and all attributes at their caps, the labels (64 KiB) and the rest,
+/// a line stays below 1,000,000 bytes: Axiom refuses a whole request for one line above 1 MiB.
 pub(crate) const VALUE_BYTES: usize = 256 * 1024;
 /// All attributes of a record.
 pub(crate) const ATTRIBUTES_BYTES: usize = 640 * 1024;

@@ -35,9 +35,18 @@ pub struct AxiomLayer {
     events: Arc<Queue>,
     spans: Arc<Queue>,
     counters: Arc<Counters>,
-    threads: bool,
-    /// Members that each record carries because they do not fit into the labels header.
-    resource: Box<[u8]>,
+    options: Options,
+}
+
+/// What of a record is on request.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// `code.file.path` and `code.line.number`
+    pub(crate) source_location: bool,
+    /// `thread.name` and `thread.id`
+    pub(crate) thread_names: bool,
+    /// Members that each record carries because they do not travel in the labels header.
+    pub(crate) resource: Box<[u8]>,
 }
 
 impl fmt::Debug for AxiomLayer {
@@ -53,19 +62,16 @@ impl AxiomLayer {
         events: Arc<Queue>,
         spans: Arc<Queue>,
         counters: Arc<Counters>,
-        source_location: bool,
-        threads: bool,
-        resource: Box<[u8]>,
+        options: Options,
     ) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            callsites: Callsites::new(source_location),
+            callsites: Callsites::new(options.source_location),
             events,
             spans,
             counters,
-            threads,
-            resource,
+            options,
         }
     }
 
@@ -181,7 +187,7 @@ where
             let mut visitor = visitor(callsite, scratch);
             event.record(&mut visitor);
             let incomplete = visitor.incomplete;
-            thread::with_members(self.threads, |thread| {
+            thread::with_members(self.options.thread_names, |thread| {
                 let record = EventRecord {
                     time,
                     callsite,
@@ -190,7 +196,7 @@ where
                     ids,
                     thread,
                     incomplete,
-                    resource: &self.resource,
+                    resource: &self.options.resource,
                 };
                 record.put(&mut scratch.line);
             });
@@ -221,7 +227,7 @@ where
             return;
         };
         self.encode(|scratch| {
-            let incomplete = state.put(&mut scratch.line, callsite, &self.resource);
+            let incomplete = state.put(&mut scratch.line, callsite, &self.options.resource);
             self.push(&self.spans, &scratch.line, incomplete);
         });
     }

@@ -9,4 +9,7 @@ mod scratch;
 mod span;
 mod thread;
 mod time;
+
 pub use self::layer::AxiomLayer;
+pub(crate) use self::layer::Options;
+pub(crate) use self::record::LINE_START;

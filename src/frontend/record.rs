@@ -5,10 +5,6 @@ use super::fields::{Attributes, Special};
 use super::{json, time};
 use crate::trace::{SpanId, TraceId};
 
-/// No line is longer: Axiom refuses a whole request for one line above 1 MiB. Held by construction,
-/// since each part of a line has a cap and the caps add up to less.
-pub(crate) const LINE_BYTES: usize = 1_000_000;
-
 /// What the worker relies on: every line starts with this, the timestamp, and a quote.
 pub(crate) const LINE_START: &[u8] = b"{\"_time\":\"";
 

@@ -205,7 +205,7 @@ impl Queue {
         if let Err(chunk) = self.full.push(chunk) {
             return self.settle_whole(chunk, DropReason::Internal);
         }
-        if self.full.len() >= self.wake_at {
+        if self.wants_worker() {
             self.signal.raise();
         }
     }
@@ -306,8 +306,9 @@ impl Queue {
         })
     }
 
-    pub(crate) fn full_chunks(&self) -> usize {
-        self.full.len()
+    /// There are full chunks for a batch, or half of the pool is in use.
+    pub(crate) fn wants_worker(&self) -> bool {
+        self.full.len() >= self.wake_at
     }
 
     /// From now on a push is counted as `AfterShutdown`.
@@ -357,13 +358,6 @@ impl Unit {
 
     pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
         self.chunk.iter().flat_map(|chunk| chunk.parts())
-    }
-
-    /// A long line can not be split.
-    pub(crate) fn is_long(&self) -> bool {
-        self.chunk
-            .as_ref()
-            .is_some_and(|chunk| chunk.rest.is_some())
     }
 
     pub(crate) fn delivered(&self, events: u32) {

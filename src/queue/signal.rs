@@ -34,10 +34,6 @@ impl Signal {
         self.armed.store(false, Ordering::SeqCst);
     }
 
-    pub(crate) fn armed(&self) -> bool {
-        self.armed.load(Ordering::SeqCst)
-    }
-
     /// Ready once for any number of [`raise`](Self::raise)s before it.
     pub(crate) fn poll_raised(&self, context: &mut Context<'_>) -> Poll<()> {
         self.waker.register(context.waker());

@@ -30,6 +30,11 @@ pub(crate) fn random_span_id() -> SpanId {
     hex(random().to_be_bytes())
 }
 
+/// A seed for what need not be secret.
+pub(crate) fn random_seed() -> u64 {
+    random()
+}
+
 fn random() -> u64 {
     let drawn = RNG.try_with(|rng| {
         let mut rng = rng.borrow_mut();

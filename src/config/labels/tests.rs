@@ -361,11 +361,11 @@ fn what_no_header_may_hold_is_escaped() {
 }
 
 #[test]
-fn more_than_100_kib_is_an_error() {
-    assert!(config(of_size(102_400), &[]).is_ok());
+fn more_than_64_kib_is_an_error() {
+    assert!(config(of_size(65_536), &[]).is_ok());
     assert_eq!(
-        message(of_size(102_401), &[]),
-        ".tag(..): tags and resource attributes take 102401 bytes of JSON together, but at most 102400 (100 KiB); set fewer or shorter ones, also in OTEL_RESOURCE_ATTRIBUTES"
+        message(of_size(65_537), &[]),
+        ".tag(..): tags and resource attributes take 65537 bytes of JSON together, but at most 65536 (64 KiB); set fewer or shorter ones, also in OTEL_RESOURCE_ATTRIBUTES"
     );
 }
 

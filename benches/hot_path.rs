@@ -1,0 +1,204 @@
+//! What a record costs the thread that makes it: `cargo bench --bench hot_path`.
+//!
+//! Prints, side by side, a bare registry, fmt's JSON into a sink, and this layer delivering to a local
+//! endpoint: nanoseconds and allocations per operation on the calling thread. Each subject runs in a
+//! process of its own, as the global default, so that nothing of one slows another. Operations come in
+//! bursts of 200 every 4 ms (50,000 a second), which is how services record; the tight loop is `--tight`.
+
+use std::hint::black_box;
+use std::io::{self, Write};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use tracing::{Span, info, info_span};
+use tracing_subscriber::prelude::*;
+
+const SUBJECTS: [&str; 3] = ["registry", "fmt-json", "axiom"];
+type Operation = fn(u64);
+
+const OPERATIONS: [(&str, Operation); 4] = [
+    ("event", event),
+    ("event in 3 spans", event),
+    ("span", span),
+    ("request", request),
+];
+const BURST: u64 = 200;
+const PAUSE: Duration = Duration::from_millis(4);
+const BURSTS: u64 = 250;
+/// Each subject runs this often; the median is printed.
+const ROUNDS: usize = 3;
+
+fn event(seq: u64) {
+    info!(
+        seq,
+        path = "/api/v1/customers/4711/orders",
+        latency_ms = seq as f64 * 0.137,
+        cached = seq.is_multiple_of(3),
+        bytes = 4096_u64,
+        method = "GET",
+        "request served"
+    );
+}
+
+fn span(seq: u64) {
+    let _span = info_span!("query", seq, table = "orders", cached = false).entered();
+}
+
+fn request(seq: u64) {
+    let root = info_span!(
+        "request",
+        seq,
+        path = "/api/v1/orders",
+        status = tracing::field::Empty
+    );
+    let _root = root.enter();
+    event(seq);
+    {
+        let _child = info_span!("query", seq, table = "orders").entered();
+        event(seq);
+    }
+    root.record("status", 200);
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    let tight = args.iter().any(|arg| arg == "--tight");
+    match args.iter().position(|arg| arg == "--subject") {
+        Some(at) => measure(&args[at + 1], tight),
+        None if args.iter().any(|arg| arg == "--bench") => compare(tight),
+        // `cargo test --benches` only wants to see that it runs.
+        None => {}
+    }
+}
+
+/// Runs every subject in turn, several times, and prints the medians as a table.
+fn compare(tight: bool) {
+    let program = std::env::current_exe().unwrap();
+    let mut results: Vec<Vec<Vec<[f64; 4]>>> =
+        vec![vec![Vec::new(); OPERATIONS.len()]; SUBJECTS.len()];
+    for _ in 0..ROUNDS {
+        for (subject, results) in SUBJECTS.iter().zip(&mut results) {
+            let mut command = Command::new(&program);
+            command.args(["--subject", subject]);
+            if tight {
+                command.arg("--tight");
+            }
+            let output = command.output().unwrap();
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            let text = String::from_utf8(output.stdout).unwrap();
+            for (line, results) in text.lines().zip(results) {
+                let numbers: Vec<f64> = line.split(' ').map(|text| text.parse().unwrap()).collect();
+                results.push([numbers[0], numbers[1], numbers[2], numbers[3]]);
+            }
+        }
+    }
+    println!(
+        "ns per operation on the calling thread: mean, p99, p99.9 (allocations), median of {ROUNDS} runs"
+    );
+    print!("{:<18}", "");
+    SUBJECTS.iter().for_each(|subject| print!("{subject:>30}"));
+    println!();
+    for (at, (name, _)) in OPERATIONS.iter().enumerate() {
+        print!("{name:<18}");
+        for results in &results {
+            let [mean, p99, p999, allocations] = median(&results[at]);
+            print!(
+                "{:>30}",
+                format!("{mean:.0}, {p99:.0}, {p999:.0} ({allocations:.1})")
+            );
+        }
+        println!();
+    }
+}
+
+fn median(runs: &[[f64; 4]]) -> [f64; 4] {
+    std::array::from_fn(|column| {
+        let mut values: Vec<f64> = runs.iter().map(|run| run[column]).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    })
+}
+
+/// Measures one subject and prints a line of numbers for each operation.
+fn measure(subject: &str, tight: bool) {
+    let server = axiom_local::Server::builder()
+        .max_events_kept(1)
+        .start()
+        .unwrap();
+    let mut guard = None;
+    match subject {
+        "registry" => tracing_subscriber::registry().init(),
+        "fmt-json" => {
+            let layer = tracing_subscriber::fmt::layer()
+                .json()
+                .with_writer(io::sink);
+            tracing_subscriber::registry().with(layer).init();
+        }
+        "axiom" => {
+            let (layer, held) = axiom_layer::builder()
+                .token("xaat-bench")
+                .dataset("bench")
+                .url(server.url())
+                .build()
+                .unwrap();
+            tracing_subscriber::registry().with(layer).init();
+            guard = Some(held);
+        }
+        other => panic!("no subject {other}"),
+    }
+    let mut out = io::stdout().lock();
+    for (name, operation) in OPERATIONS {
+        let spans = if name == "event in 3 spans" { 3 } else { 0 };
+        let entered: Vec<_> = (0..spans)
+            .map(|depth| info_span!("outer", depth, customer = 4711_u64, region = "eu").entered())
+            .collect();
+        let mean = mean(operation, tight);
+        let [p99, p999] = percentiles(operation);
+        let allocations = allocation_counter::measure(|| (0..BURST).for_each(operation));
+        let allocations = allocations.count_total as f64 / BURST as f64;
+        writeln!(out, "{mean} {p99} {p999} {allocations}").unwrap();
+        drop(entered);
+        black_box(Span::current());
+    }
+    if let Some(guard) = guard {
+        let stats = guard.shutdown(Duration::from_secs(30)).unwrap();
+        assert_eq!(stats.delivered(), stats.recorded());
+    }
+}
+
+/// Whole bursts are timed, so that the clock costs nothing.
+fn mean(operation: Operation, tight: bool) -> f64 {
+    let mut spent = Duration::ZERO;
+    for burst in 0..2 * BURSTS {
+        let start = Instant::now();
+        (0..BURST).for_each(operation);
+        // The first half warms up.
+        if burst >= BURSTS {
+            spent += start.elapsed();
+        }
+        if !tight {
+            std::thread::sleep(PAUSE.saturating_sub(start.elapsed()));
+        }
+    }
+    spent.as_nanos() as f64 / (BURSTS * BURST) as f64
+}
+
+/// Each operation is timed; the clock's own cost, about 20 to 40 ns, is in the figures of all subjects.
+fn percentiles(operation: Operation) -> [f64; 2] {
+    let mut times = Vec::with_capacity((BURSTS * BURST) as usize);
+    for _ in 0..BURSTS {
+        let burst = Instant::now();
+        for seq in 0..BURST {
+            let start = Instant::now();
+            operation(seq);
+            times.push(start.elapsed().as_nanos() as f64);
+        }
+        std::thread::sleep(PAUSE.saturating_sub(burst.elapsed()));
+    }
+    times.sort_by(f64::total_cmp);
+    [0.99, 0.999].map(|quantile| times[(times.len() as f64 * quantile) as usize])
+}

@@ -1,0 +1,99 @@
+//! What `flush` and `shutdown` refuse with.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::stats::Stats;
+
+/// Why a flush or a shutdown is no clean one. Always with the ledger as it was then.
+#[derive(Debug, Clone)]
+pub struct FlushError(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
+    kind: Kind,
+    stats: Stats,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    TimedOut,
+    Lost(u64),
+    Blocked(String),
+    Closed,
+}
+
+impl FlushError {
+    fn new(kind: Kind, stats: Stats) -> Self {
+        Self(Box::new(Parts { kind, stats }))
+    }
+
+    pub(crate) fn timed_out(stats: Stats) -> Self {
+        Self::new(Kind::TimedOut, stats)
+    }
+
+    pub(crate) fn lost(records: u64, stats: Stats) -> Self {
+        Self::new(Kind::Lost(records), stats)
+    }
+
+    pub(crate) fn blocked(dataset: String, stats: Stats) -> Self {
+        Self::new(Kind::Blocked(dataset), stats)
+    }
+
+    pub(crate) fn closed(stats: Stats) -> Self {
+        Self::new(Kind::Closed, stats)
+    }
+
+    /// The time was over before everything was delivered. What is pending goes on being delivered.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.0.kind, Kind::TimedOut)
+    }
+
+    /// Records were dropped since the last receipt; [`Stats::dropped_by_reason`] says why.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        matches!(self.0.kind, Kind::Lost(_))
+    }
+
+    /// The endpoint refuses everything until somebody mends the token, the dataset, the address or the
+    /// account. Records are kept as far as the queue has room.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        matches!(self.0.kind, Kind::Blocked(_))
+    }
+
+    /// The guard was shut down before.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.0.kind, Kind::Closed)
+    }
+
+    /// The ledger when the flush ended.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.0.stats
+    }
+}
+
+impl fmt::Display for FlushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stats = &self.0.stats;
+        match &self.0.kind {
+            Kind::TimedOut => write!(
+                f,
+                "{} records were still pending when the time was over",
+                stats.pending()
+            ),
+            Kind::Lost(records) => write!(f, "{records} records were dropped: {stats}"),
+            Kind::Blocked(dataset) => write!(
+                f,
+                "the endpoint refuses what is sent for {dataset}, and {} records wait; the diagnostics say why",
+                stats.pending()
+            ),
+            Kind::Closed => f.write_str("the guard was shut down before"),
+        }
+    }
+}
+
+impl Error for FlushError {}

@@ -1,0 +1,239 @@
+//! The application's hold on the worker: ask for delivery, read the ledger, shut down in bounded time.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::diag::{Cause, Diagnostic};
+use crate::error::FlushError;
+use crate::queue::Mark;
+use crate::stats::Stats;
+use crate::worker::{Command, Flushed, Shared};
+
+/// What a caller waits beyond its deadline for the worker's last word: the worker drops what is left
+/// at the deadline, and then answers.
+const LAST_WORD: Duration = Duration::from_millis(250);
+
+/// Keeps the layer delivering. Dropping it delivers what was recorded, within the shutdown timeout.
+///
+/// Bind it to a variable that lives as long as the program records, as in
+/// `let (layer, guard) = axiom_layer::builder().build()?;`. A guard bound to `_` is dropped at once, and
+/// everything recorded after that is counted as [`AfterShutdown`](crate::DropReason::AfterShutdown).
+///
+/// Every method may be called from any thread, inside or outside any async runtime, and returns
+/// within its deadline whatever the endpoint does. The methods that wait block the calling thread, but
+/// never need it: delivery happens on a thread of its own.
+#[must_use = "dropping the guard ends delivery; bind it to a variable that lives as long as the program"]
+#[derive(Debug)]
+pub struct Guard {
+    shared: Arc<Shared>,
+    commands: mpsc::UnboundedSender<Command>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    shutdown_timeout: Duration,
+    /// Losses that some receipt has told of.
+    lost_before: Arc<AtomicU64>,
+}
+
+impl Guard {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        commands: mpsc::UnboundedSender<Command>,
+        thread: JoinHandle<()>,
+        shutdown_timeout: Duration,
+    ) -> Self {
+        Self {
+            shared,
+            commands,
+            thread: Mutex::new(Some(thread)),
+            shutdown_timeout,
+            lost_before: Arc::default(),
+        }
+    }
+
+    /// What became of everything recorded so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    /// Delivers everything that was recorded before this call, and waits for it, at most so long.
+    ///
+    /// Does not wait when waiting is of no use: when the endpoint refuses the token or the dataset,
+    /// it returns at once.
+    ///
+    /// # Errors
+    /// The time was over, the endpoint refuses everything, records were lost since the last receipt,
+    /// or the guard was shut down before. [`FlushError::stats`] has the numbers.
+    pub fn flush(&self, timeout: Duration) -> Result<Stats, FlushError> {
+        let deadline = deadline(timeout);
+        let reply = self.ask_for_flush();
+        match block_until(deadline, reply) {
+            Some(reply) => self.receipt(reply.ok()),
+            None => Err(FlushError::timed_out(self.stats())),
+        }
+    }
+
+    /// Like [`flush`](Self::flush), for async code on any runtime. Wrap it in the runtime's own
+    /// time-out: while the endpoint is down, it waits for as long as that lasts.
+    ///
+    /// # Errors
+    /// As `flush`, without the time-out.
+    pub async fn flush_async(&self) -> Result<Stats, FlushError> {
+        let reply = self.ask_for_flush().await;
+        self.receipt(reply.ok())
+    }
+
+    /// Ends recording, delivers what was recorded, and ends the worker, all within `timeout`.
+    ///
+    /// What can not be delivered by then is dropped and counted. Whatever is recorded from now on is
+    /// counted as [`AfterShutdown`](crate::DropReason::AfterShutdown). A second call, or a drop after this one, only reports.
+    ///
+    /// # Errors
+    /// Records were lost since the last receipt: at the deadline, or before.
+    pub fn shutdown(&self, timeout: Duration) -> Result<Stats, FlushError> {
+        let deadline = deadline(timeout);
+        for queue in &self.shared.queues {
+            queue.close();
+        }
+        let (reply, replied) = oneshot::channel();
+        // The worker is gone if it was shut down before, and then there is nothing to wait for.
+        if self
+            .commands
+            .send(Command::Shutdown { deadline, reply })
+            .is_ok()
+        {
+            let answer = block_until(deadline + LAST_WORD, replied);
+            if answer.is_none() {
+                return Err(FlushError::timed_out(self.stats()));
+            }
+            self.join();
+        }
+        self.receipt(Some(Flushed::Settled))
+    }
+
+    /// The worker has said its last word, so its thread ends now.
+    fn join(&self) {
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // It catches its own panics.
+            drop(thread.join());
+        }
+    }
+
+    fn ask_for_flush(&self) -> oneshot::Receiver<Flushed> {
+        let marks: Vec<Mark> = self
+            .shared
+            .queues
+            .iter()
+            .map(|queue| queue.mark())
+            .collect();
+        let (reply, replied) = oneshot::channel();
+        // If the worker is gone, the reply's other end is dropped with the command.
+        drop(self.commands.send(Command::Flush { marks, reply }));
+        replied
+    }
+
+    fn receipt(&self, reply: Option<Flushed>) -> Result<Stats, FlushError> {
+        let stats = self.stats();
+        let before = self.lost_before.swap(stats.dropped(), Ordering::Relaxed);
+        match reply {
+            None => Err(FlushError::closed(stats)),
+            Some(Flushed::Blocked(dataset)) => Err(FlushError::blocked(dataset, stats)),
+            Some(Flushed::Settled) if stats.dropped() > before => {
+                Err(FlushError::lost(stats.dropped() - before, stats))
+            }
+            Some(Flushed::Settled) => Ok(stats),
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let is_open = self
+            .thread
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some();
+        if !is_open {
+            return;
+        }
+        if self.stats().recorded() == 0 {
+            let diagnostic = Diagnostic::new(
+                Cause::AfterShutdown,
+                "the guard was dropped before anything was recorded",
+                "what is recorded from now on is dropped",
+                "bind the guard to a variable that lives as long as the program, not to `_`",
+            );
+            self.shared.diag.report("", Instant::now(), diagnostic);
+        }
+        // What was lost is in the ledger, and the worker has spoken of it.
+        drop(self.shutdown(self.shutdown_timeout));
+    }
+}
+
+/// Far enough away to be never.
+const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
+fn deadline(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout.min(NEVER)).unwrap_or(now)
+}
+
+/// Waits for a future on the calling thread, without any runtime. `None`: the deadline came first.
+fn block_until<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        // May wake for no reason, or for somebody else's: then it looks again.
+        thread::park_timeout(left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_future_that_never_ends_is_left_at_the_deadline() {
+        let start = Instant::now();
+        let wait = Duration::from_millis(20);
+        assert_eq!(
+            block_until(start + wait, std::future::pending::<()>()),
+            None
+        );
+        assert!(start.elapsed() >= wait);
+    }
+
+    #[test]
+    fn a_future_that_ends_on_another_thread_is_noticed() {
+        let (send, receive) = oneshot::channel();
+        let sender = thread::spawn(move || send.send(7));
+        let value = block_until(deadline(Duration::from_secs(60)), receive);
+        assert_eq!(value, Some(Ok(7)));
+        sender.join().unwrap().unwrap();
+    }
+}

@@ -1,0 +1,152 @@
+//! What the guard asks for: flush and shutdown, answered as soon as they can be.
+
+use std::time::Instant;
+
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::oneshot;
+
+use super::Worker;
+use super::destination::Destination;
+use crate::diag::Cause;
+use crate::queue::Mark;
+
+/// What the guard asks of the worker.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Deliver what was recorded up to these marks, one for each queue.
+    Flush {
+        marks: Vec<Mark>,
+        reply: oneshot::Sender<Flushed>,
+    },
+    /// Deliver what is there until the deadline, drop the rest, end.
+    Shutdown {
+        deadline: Instant,
+        reply: oneshot::Sender<Flushed>,
+    },
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// Each record was delivered or dropped.
+    Settled,
+    /// Somebody has to mend something first.
+    Blocked(String),
+}
+
+#[derive(Debug)]
+pub(super) struct Flush {
+    marks: Vec<Mark>,
+    reply: oneshot::Sender<Flushed>,
+}
+
+#[derive(Debug)]
+pub(super) struct Closing {
+    pub(super) deadline: Instant,
+    replies: Vec<oneshot::Sender<Flushed>>,
+}
+
+impl Worker {
+    pub(super) fn accept(&mut self, command: Option<Command>) {
+        match command {
+            Some(Command::Flush { marks, reply }) => self.flushes.push(Flush { marks, reply }),
+            Some(Command::Shutdown { deadline, reply }) => {
+                let closing = self.closing.get_or_insert_with(|| Closing {
+                    deadline,
+                    replies: Vec::new(),
+                });
+                closing.deadline = closing.deadline.max(deadline);
+                closing.replies.push(reply);
+                self.destinations.iter_mut().for_each(Destination::close);
+            }
+            // The guard went away without a word, which its destructor does not allow.
+            None => {
+                self.closing.get_or_insert_with(|| Closing {
+                    deadline: Instant::now(),
+                    replies: Vec::new(),
+                });
+            }
+        }
+    }
+
+    /// Answers flushes that are done. `true`: the worker has been shut down.
+    pub(super) fn answer_commands(&mut self, now: Instant) -> bool {
+        for flush in std::mem::take(&mut self.flushes) {
+            match self.flushed(&flush.marks, now) {
+                // Whoever asked may have stopped waiting.
+                Some(flushed) => drop(flush.reply.send(flushed)),
+                None => self.flushes.push(flush),
+            }
+        }
+        let Some(closing) = &self.closing else {
+            return false;
+        };
+        let deadline = closing.deadline;
+        let is_done = |destination: &Destination| {
+            !destination.queue.has_pending()
+                || destination.is_blocked(now)
+                || destination.is_hopeless(deadline)
+        };
+        if now >= deadline || self.destinations.iter().all(is_done) {
+            return true;
+        }
+        self.destinations.iter_mut().for_each(Destination::make_due);
+        false
+    }
+
+    fn flushed(&mut self, marks: &[Mark], now: Instant) -> Option<Flushed> {
+        let mut blocked = None;
+        let mut is_pending = false;
+        for (destination, mark) in self.destinations.iter_mut().zip(marks) {
+            if destination.queue.settled_up_to(mark) {
+                continue;
+            }
+            if destination.is_blocked(now) {
+                blocked = Some(destination.name.clone());
+            } else {
+                is_pending = true;
+                destination.make_due();
+            }
+        }
+        match blocked {
+            _ if is_pending => None,
+            Some(name) => Some(Flushed::Blocked(name)),
+            None => Some(Flushed::Settled),
+        }
+    }
+
+    /// Drops what could not be delivered, and tells those who wait.
+    pub(super) fn end(&mut self) {
+        let now = Instant::now();
+        for (_, flight) in self.flights.drain() {
+            self.destinations[flight.destination].attempt_lost(flight.shipment);
+        }
+        for index in 0..self.destinations.len() {
+            let lost = self.destinations[index].drop_all(now);
+            if lost > 0 {
+                let what = format!("{lost} records could not be delivered before the end");
+                self.report(index, now, Cause::Shutdown, what);
+            }
+        }
+        self.report_overflow(now);
+        let replies = self.closing.take().map(|closing| closing.replies);
+        for reply in replies.into_iter().flatten() {
+            drop(reply.send(Flushed::Settled));
+        }
+        for flush in self.flushes.drain(..) {
+            drop(flush.reply.send(Flushed::Settled));
+        }
+    }
+
+    /// After a panic: what was under way is sent again, since nobody knows how it ended.
+    pub(super) fn restart(&mut self) {
+        self.panics_in_a_row += 1;
+        self.shared.counters.add_worker_panic();
+        self.attempts = FuturesUnordered::new();
+        for (_, flight) in self.flights.drain() {
+            self.destinations[flight.destination].attempt_lost(flight.shipment);
+        }
+        let what = "the worker panicked and was started again".to_owned();
+        self.report(0, Instant::now(), Cause::Internal, what);
+    }
+}

@@ -1,0 +1,395 @@
+//! One dataset as the worker sees it: its queue, what waits to be sent again, and whether it may be sent now.
+//!
+//! Policy only: it is given the time and the answers, and says what to send next.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reqwest::Url;
+
+use super::backoff::Backoff;
+use super::batch::{Batch, Batcher, Limits};
+use super::body::Body;
+use crate::queue::Queue;
+use crate::stats::DropReason;
+
+/// Requests in flight at the most. At 50 ms of latency, 16 batches of 10,000 are 3 million records a second.
+const MAX_IN_FLIGHT: u32 = 16;
+/// Before the first answer.
+const START_IN_FLIGHT: u32 = 2;
+
+/// How long nothing is sent after a refusal that somebody has to mend (401, 403, 404).
+const REFUSED_PAUSE: Duration = Duration::from_secs(30);
+
+/// Refusals of a body in a row, with no success between them, from which on it is not single
+/// records that are at fault: halving 10,000 records down to one takes 15.
+const UNREADABLE_IN_A_ROW: u32 = 16;
+
+/// Waits between attempts while shutting down are no longer than this: the deadline is near.
+const SHUTDOWN_WAIT: Duration = Duration::from_millis(250);
+
+/// Successes in a row after which a learned size limit is doubled, for it may have been a passing one.
+const GROW_AFTER: u32 = 64;
+
+/// A batch on its way, and what has been learned of it.
+#[derive(Debug)]
+pub(crate) struct Shipment {
+    pub(crate) batch: Batch,
+    /// Kept for the next attempt: the same bytes are sent again.
+    pub(crate) body: Option<Body>,
+    /// The first attempt.
+    pub(crate) since: Option<Instant>,
+    /// Set once the endpoint could not read it: how many successes there had been by then.
+    suspect_since: Option<u64>,
+}
+
+impl Shipment {
+    fn new(batch: Batch) -> Self {
+        Self {
+            batch,
+            body: None,
+            since: None,
+            suspect_since: None,
+        }
+    }
+
+    fn part(&self, batch: Batch) -> Self {
+        Self {
+            batch,
+            body: None,
+            since: self.since,
+            suspect_since: self.suspect_since,
+        }
+    }
+}
+
+/// Why nothing is sent for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// After a failure that will pass by itself.
+    Backoff,
+    /// The server said when to come back.
+    Told,
+    /// The configuration must be mended, at either end.
+    Refused,
+    /// The allowance is used up.
+    Quota,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pause {
+    until: Instant,
+    why: Why,
+}
+
+/// What became of a body that the endpoint could not read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// It was cut in halves, to find the record at fault.
+    Halved,
+    /// The one record in it was at fault, and is dropped.
+    Dropped,
+    /// It does not look like the fault of single records: everything waits.
+    Waits,
+}
+
+#[derive(Debug)]
+pub(crate) struct Destination {
+    /// The dataset, or the URL if that has none: what messages call it.
+    pub(crate) name: String,
+    pub(crate) url: Url,
+    pub(crate) queue: Arc<Queue>,
+    configured: Limits,
+    /// Below the configured one once the endpoint has refused a body for its size.
+    max_bytes: usize,
+    batcher: Batcher,
+    waiting: VecDeque<Shipment>,
+    in_flight: u32,
+    allowed: u32,
+    pause: Option<Pause>,
+    backoff: Backoff,
+    last_failure: Option<Instant>,
+    successes: u64,
+    successes_in_a_row: u32,
+    unreadable_in_a_row: u32,
+    /// Part-full batches leave too.
+    due: bool,
+    /// The open chunks are to be taken first. Not before something can be sent: in an outage a
+    /// nearly empty chunk would occupy the room of a full one.
+    collect: bool,
+    is_closing: bool,
+}
+
+impl Destination {
+    pub(crate) fn new(name: String, url: Url, queue: Arc<Queue>, limits: Limits) -> Self {
+        Self {
+            name,
+            url,
+            queue,
+            configured: limits,
+            max_bytes: limits.max_bytes,
+            batcher: Batcher::default(),
+            waiting: VecDeque::new(),
+            in_flight: 0,
+            allowed: START_IN_FLIGHT,
+            pause: None,
+            backoff: Backoff::default(),
+            last_failure: None,
+            successes: 0,
+            successes_in_a_row: 0,
+            unreadable_in_a_row: 0,
+            due: false,
+            collect: false,
+            is_closing: false,
+        }
+    }
+
+    /// Everything recorded so far is to leave now, full batch or not.
+    pub(crate) fn make_due(&mut self) {
+        self.due = true;
+        self.collect = true;
+    }
+
+    /// What to send now, if anything. `may_grow`: there is room for the body of a new batch.
+    pub(crate) fn next(&mut self, now: Instant, may_grow: bool) -> Option<Shipment> {
+        self.pause = self.pause.filter(|pause| pause.until > now);
+        if self.pause.is_some() || self.in_flight >= self.allowed {
+            return None;
+        }
+        let shipment = match self.waiting.pop_front() {
+            Some(waiting) => self.within_limit(waiting),
+            None if may_grow => self.fresh()?,
+            None => return None,
+        };
+        self.in_flight += 1;
+        Some(shipment)
+    }
+
+    /// A batch made before a size limit was learned is cut to it.
+    fn within_limit(&mut self, mut shipment: Shipment) -> Shipment {
+        if shipment.batch.bytes() <= self.max_bytes || shipment.batch.events() == 1 {
+            return shipment;
+        }
+        let first = shipment.batch.take(self.limits());
+        let first = shipment.part(first);
+        shipment.body = None;
+        if shipment.batch.events() > 0 {
+            self.waiting.push_front(shipment);
+        }
+        first
+    }
+
+    fn fresh(&mut self) -> Option<Shipment> {
+        if !self.due && !self.queue.wants_worker() {
+            return None;
+        }
+        if std::mem::take(&mut self.collect) {
+            self.queue.collect_open();
+        }
+        let batch = self.batcher.next(&self.queue, self.limits());
+        if batch.is_none() {
+            self.due = false;
+        }
+        batch.map(Shipment::new)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            max_bytes: self.max_bytes,
+            ..self.configured
+        }
+    }
+
+    // What came of an attempt.
+
+    pub(crate) fn delivered(&mut self, shipment: Shipment, failed: u32) {
+        self.in_flight -= 1;
+        self.successes += 1;
+        self.unreadable_in_a_row = 0;
+        self.backoff.reset();
+        self.allowed = (self.allowed + 1).min(MAX_IN_FLIGHT);
+        self.successes_in_a_row += 1;
+        if self.successes_in_a_row >= GROW_AFTER {
+            self.successes_in_a_row = 0;
+            self.max_bytes = (self.max_bytes * 2).min(self.configured.max_bytes);
+        }
+        shipment.batch.delivered_except(failed);
+    }
+
+    /// Sends the same again after a while: `told` by the server, or as the backoff says.
+    pub(crate) fn failed(
+        &mut self,
+        shipment: Shipment,
+        started: Instant,
+        now: Instant,
+        told: Option<Duration>,
+        random: f64,
+    ) {
+        self.in_flight -= 1;
+        self.successes_in_a_row = 0;
+        self.waiting.push_front(shipment);
+        // Attempts that were under way together fail together, and count once.
+        if self.last_failure.is_some_and(|last| started < last) && told.is_none() {
+            return;
+        }
+        self.last_failure = Some(now);
+        self.allowed = (self.allowed / 2).max(1);
+        let wait = self.backoff.next(random);
+        let (wait, why) = match told {
+            Some(told) => (told, Why::Told),
+            None if self.is_closing => (wait.min(SHUTDOWN_WAIT), Why::Backoff),
+            None => (wait, Why::Backoff),
+        };
+        self.pause(now + wait, why);
+    }
+
+    /// Nothing will be taken until something is mended. What waits goes on waiting.
+    pub(crate) fn refused(&mut self, shipment: Shipment, now: Instant) {
+        self.in_flight -= 1;
+        self.waiting.push_front(shipment);
+        self.allowed = 1;
+        self.pause(now + REFUSED_PAUSE, Why::Refused);
+    }
+
+    pub(crate) fn out_of_quota(&mut self, shipment: Shipment, until: Instant) {
+        self.in_flight -= 1;
+        self.allowed = 1;
+        shipment.batch.dropped(DropReason::Quota);
+        self.pause(until, Why::Quota);
+    }
+
+    pub(crate) fn dropped(&mut self, shipment: Shipment, reason: DropReason) {
+        self.in_flight -= 1;
+        shipment.batch.dropped(reason);
+    }
+
+    /// The body was too large: smaller ones from now on. `false`: it was a single record, which is dropped.
+    pub(crate) fn too_large(&mut self, shipment: Shipment) -> bool {
+        self.in_flight -= 1;
+        self.successes_in_a_row = 0;
+        if shipment.batch.events() <= 1 {
+            shipment.batch.dropped(DropReason::TooLarge);
+            return false;
+        }
+        self.max_bytes = self.max_bytes.min(shipment.batch.bytes() / 2).max(1);
+        self.halve(shipment);
+        true
+    }
+
+    /// The endpoint could not read the body. One record may be at fault, or the configuration.
+    ///
+    /// Halving finds a record at fault. But a single record is given up only when something else
+    /// got through meanwhile; else the fault lies elsewhere, and records would be dropped one by one.
+    pub(crate) fn unreadable(&mut self, mut shipment: Shipment, now: Instant) -> Unreadable {
+        self.in_flight -= 1;
+        self.successes_in_a_row = 0;
+        self.unreadable_in_a_row += 1;
+        self.allowed = 1;
+        let others_get_through = match shipment.suspect_since {
+            Some(successes) => self.successes > successes,
+            None => self.successes > 0 && self.unreadable_in_a_row == 1,
+        };
+        shipment.suspect_since.get_or_insert(self.successes);
+        if shipment.batch.events() > 1 {
+            self.halve(shipment);
+            if self.unreadable_in_a_row < UNREADABLE_IN_A_ROW {
+                return Unreadable::Halved;
+            }
+        } else if others_get_through {
+            shipment.batch.dropped(DropReason::Rejected);
+            return Unreadable::Dropped;
+        } else {
+            let is_alone = self.waiting.is_empty();
+            self.waiting.push_back(shipment);
+            if !is_alone && self.unreadable_in_a_row < UNREADABLE_IN_A_ROW {
+                return Unreadable::Halved;
+            }
+        }
+        self.pause(now + REFUSED_PAUSE, Why::Refused);
+        Unreadable::Waits
+    }
+
+    fn halve(&mut self, mut shipment: Shipment) {
+        let (first, second) = std::mem::take(&mut shipment.batch).halves();
+        self.waiting.push_front(shipment.part(second));
+        self.waiting.push_front(shipment.part(first));
+    }
+
+    /// An attempt that no one knows the end of, for the worker was restarted.
+    pub(crate) fn attempt_lost(&mut self, shipment: Shipment) {
+        self.in_flight -= 1;
+        self.waiting.push_front(shipment);
+    }
+
+    // Pauses.
+
+    /// A pause that is already longer stays.
+    pub(crate) fn pause(&mut self, until: Instant, why: Why) {
+        if self.pause.is_none_or(|pause| pause.until < until) {
+            self.pause = Some(Pause { until, why });
+        }
+    }
+
+    pub(crate) fn paused(&self, now: Instant) -> Option<Why> {
+        self.pause
+            .filter(|pause| pause.until > now)
+            .map(|pause| pause.why)
+    }
+
+    /// When to look at this destination again, if something waits for that.
+    pub(crate) fn resumes_at(&self) -> Option<Instant> {
+        let has_work = !self.waiting.is_empty()
+            || self.due
+            || self.batcher.events() > 0
+            || self.queue.wants_worker();
+        self.pause.filter(|_| has_work).map(|pause| pause.until)
+    }
+
+    /// Nothing can be done but wait for somebody to mend something.
+    pub(crate) fn is_blocked(&self, now: Instant) -> bool {
+        self.in_flight == 0 && matches!(self.paused(now), Some(Why::Refused | Why::Quota))
+    }
+
+    /// Whether a flush may be waiting for a record that a producer is just now appending.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight == 0 && self.waiting.is_empty() && self.pause.is_none()
+    }
+
+    // Shutting down.
+
+    /// Waits that only spare the server are cut short, now and from now on.
+    pub(crate) fn close(&mut self) {
+        self.is_closing = true;
+        self.pause = self.pause.filter(|pause| pause.why != Why::Backoff);
+        self.make_due();
+    }
+
+    /// When a wait ends after `deadline`, nothing more can be delivered.
+    pub(crate) fn is_hopeless(&self, deadline: Instant) -> bool {
+        self.in_flight == 0 && self.pause.is_some_and(|pause| pause.until >= deadline)
+    }
+
+    /// Drops all there is, for a reason that the pause in force explains better than the deadline.
+    pub(crate) fn drop_all(&mut self, now: Instant) -> u32 {
+        let reason = match self.paused(now) {
+            Some(Why::Refused) => DropReason::Refused,
+            Some(Why::Quota) => DropReason::Quota,
+            _ => DropReason::Shutdown,
+        };
+        let mut events = 0;
+        for shipment in self.waiting.drain(..) {
+            events += shipment.batch.events();
+            shipment.batch.dropped(reason);
+        }
+        self.queue.collect_open();
+        while let Some(batch) = self.batcher.next(&self.queue, self.configured) {
+            events += batch.events();
+            batch.dropped(reason);
+        }
+        events
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,308 @@
+use super::*;
+use crate::queue::{CHUNK_BYTES, Overflow, Signal};
+use crate::stats::{Counters, Stats};
+
+const LIMITS: Limits = Limits {
+    max_events: 10_000,
+    max_bytes: 4 << 20,
+};
+
+struct Bench {
+    destination: Destination,
+    counters: Arc<Counters>,
+    now: Instant,
+}
+
+impl Bench {
+    fn new(events: usize) -> Self {
+        let counters = Arc::new(Counters::default());
+        let queue = Queue::new(
+            256 * CHUNK_BYTES,
+            Overflow::DropNewest,
+            LIMITS.max_bytes,
+            Arc::new(Signal::default()),
+            Arc::clone(&counters),
+        );
+        let url = Url::parse("http://127.0.0.1/").unwrap();
+        let mut bench = Self {
+            destination: Destination::new("logs".into(), url, queue, LIMITS),
+            counters,
+            now: Instant::now(),
+        };
+        bench.record(0..events);
+        bench
+    }
+
+    fn record(&mut self, seqs: std::ops::Range<usize>) {
+        for seq in seqs {
+            self.destination
+                .queue
+                .push(format!("{{\"seq\":{seq}}}\n").as_bytes());
+        }
+        self.destination.make_due();
+    }
+
+    fn next(&mut self) -> Option<Shipment> {
+        self.destination.next(self.now, true)
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    fn stats(&self) -> Stats {
+        self.counters.snapshot(|| self.destination.queue.appended())
+    }
+
+    fn dropped(&self, reason: DropReason) -> u64 {
+        self.stats().dropped_for(reason)
+    }
+
+    /// An endpoint that can not read any body with one of these records. Returns how many requests it took.
+    fn serve_all_but(&mut self, bad: &[usize]) -> u32 {
+        let mut requests = 0;
+        while let Some(shipment) = self.next() {
+            requests += 1;
+            let body: Vec<u8> = shipment.batch.parts().flatten().copied().collect();
+            let body = String::from_utf8(body).unwrap();
+            if bad
+                .iter()
+                .any(|seq| body.contains(&format!("{{\"seq\":{seq}}}")))
+            {
+                self.destination.unreadable(shipment, self.now);
+            } else {
+                self.destination.delivered(shipment, 0);
+            }
+        }
+        requests
+    }
+}
+
+const REFUSED: Option<Why> = Some(Why::Refused);
+
+#[test]
+fn the_record_at_fault_is_found_and_only_it_is_dropped() {
+    for bad in [0, 1, 4_999, 5_000, 9_999] {
+        let mut bench = Bench::new(10_000);
+        let requests = bench.serve_all_but(&[bad]);
+        assert_eq!(bench.dropped(DropReason::Rejected), 1, "bad record {bad}");
+        assert_eq!(bench.stats().delivered(), 9_999, "bad record {bad}");
+        assert!(requests <= 2 * 14 + 2, "{requests} requests");
+    }
+}
+
+#[test]
+fn several_records_at_fault_are_dropped_and_the_others_arrive() {
+    let mut bench = Bench::new(1_000);
+    let mut rounds = 0;
+    while bench.stats().pending() > 0 && rounds < 10 {
+        bench.serve_all_but(&[3, 4, 500, 501, 999]);
+        bench.pass(REFUSED_PAUSE);
+        rounds += 1;
+    }
+    assert_eq!(bench.dropped(DropReason::Rejected), 5);
+    assert_eq!(bench.stats().delivered(), 995);
+}
+
+#[test]
+fn an_endpoint_that_can_read_nothing_costs_no_record_and_is_probed_slowly() {
+    let mut bench = Bench::new(10_000);
+    let mut requests = 0;
+    for _ in 0..20 {
+        while let Some(shipment) = bench.next() {
+            requests += 1;
+            bench.destination.unreadable(shipment, bench.now);
+        }
+        assert_eq!(bench.destination.paused(bench.now), REFUSED);
+        bench.pass(REFUSED_PAUSE);
+    }
+    assert!(requests <= UNREADABLE_IN_A_ROW + 20, "{requests} requests");
+    assert_eq!(bench.stats().dropped(), 0);
+    bench.serve_all_but(&[]);
+    assert_eq!(bench.stats().delivered(), 10_000);
+}
+
+#[test]
+fn a_single_bad_record_of_a_quiet_program_is_dropped_once_others_got_through() {
+    let mut bench = Bench::new(1);
+    bench.serve_all_but(&[]);
+    bench.record(1..2);
+    bench.serve_all_but(&[1]);
+    assert_eq!(bench.dropped(DropReason::Rejected), 1);
+}
+
+#[test]
+fn too_large_bodies_are_halved_until_they_fit_and_later_ones_are_cut_to_size() {
+    let mut bench = Bench::new(10_000);
+    let (mut refused, mut taken) = (0, 0);
+    while let Some(shipment) = bench.next() {
+        if shipment.batch.bytes() > 20_000 {
+            refused += 1;
+            assert!(bench.destination.too_large(shipment));
+        } else {
+            taken += shipment.batch.events();
+            bench.destination.delivered(shipment, 0);
+        }
+    }
+    assert_eq!(taken, 10_000);
+    // 10,000 records of about 14 bytes: 140 KB, 70, 35, 17.
+    assert_eq!(refused, 3);
+    assert_eq!(bench.stats().delivered(), 10_000);
+}
+
+#[test]
+fn a_record_too_large_alone_is_dropped_with_its_reason() {
+    let mut bench = Bench::new(1);
+    let shipment = bench.next().unwrap();
+    assert!(!bench.destination.too_large(shipment));
+    assert_eq!(bench.dropped(DropReason::TooLarge), 1);
+}
+
+#[test]
+fn a_learned_size_limit_is_forgotten_after_many_successes() {
+    let mut bench = Bench::new(2);
+    let shipment = bench.next().unwrap();
+    bench.destination.too_large(shipment);
+    assert!(bench.destination.max_bytes < 100);
+    for seq in 0..2_000 {
+        bench.record(seq..seq + 1);
+        bench.serve_all_but(&[]);
+    }
+    assert_eq!(bench.destination.max_bytes, LIMITS.max_bytes);
+}
+
+#[test]
+fn after_a_failure_the_same_bytes_are_sent_again_and_nothing_sooner() {
+    let mut bench = Bench::new(10);
+    let shipment = bench.next().unwrap();
+    let started = bench.now;
+    bench
+        .destination
+        .failed(shipment, started, bench.now, None, 1.0);
+    assert!(bench.next().is_none());
+    assert_eq!(bench.destination.paused(bench.now), Some(Why::Backoff));
+    bench.pass(Duration::from_millis(200));
+    assert_eq!(bench.next().unwrap().batch.events(), 10);
+}
+
+#[test]
+fn failures_of_requests_under_way_together_count_once() {
+    let mut bench = Bench::new(25_000);
+    bench.destination.allowed = 2;
+    let (one, two) = (bench.next().unwrap(), bench.next().unwrap());
+    let started = bench.now;
+    bench.pass(Duration::from_millis(10));
+    bench.destination.failed(one, started, bench.now, None, 1.0);
+    bench.destination.failed(two, started, bench.now, None, 1.0);
+    bench.pass(Duration::from_millis(200));
+    assert!(
+        bench.next().is_some(),
+        "the second failure made it wait longer"
+    );
+    assert!(
+        bench.next().is_none(),
+        "one request at a time after a failure"
+    );
+}
+
+#[test]
+fn a_wait_that_the_server_asked_for_is_kept_even_while_closing() {
+    let mut bench = Bench::new(10);
+    let shipment = bench.next().unwrap();
+    let told = Some(Duration::from_secs(5));
+    bench
+        .destination
+        .failed(shipment, bench.now, bench.now, told, 0.0);
+    bench.destination.close();
+    assert!(bench.next().is_none());
+    assert!(
+        bench
+            .destination
+            .is_hopeless(bench.now + Duration::from_secs(1))
+    );
+    assert!(
+        !bench
+            .destination
+            .is_hopeless(bench.now + Duration::from_secs(6))
+    );
+    bench.pass(Duration::from_millis(4_999));
+    assert!(bench.next().is_none());
+    bench.pass(Duration::from_millis(1));
+    assert!(bench.next().is_some());
+}
+
+#[test]
+fn a_backoff_is_cut_short_when_closing() {
+    let mut bench = Bench::new(10);
+    for _ in 0..8 {
+        let shipment = bench.next().unwrap();
+        bench
+            .destination
+            .failed(shipment, bench.now, bench.now, None, 1.0);
+        bench.pass(Duration::from_secs(60));
+    }
+    let shipment = bench.next().unwrap();
+    bench
+        .destination
+        .failed(shipment, bench.now, bench.now, None, 1.0);
+    assert!(bench.next().is_none());
+    bench.destination.close();
+    let shipment = bench.next().unwrap();
+    bench
+        .destination
+        .failed(shipment, bench.now, bench.now, None, 1.0);
+    bench.pass(SHUTDOWN_WAIT);
+    assert!(bench.next().is_some());
+}
+
+#[test]
+fn a_refusal_is_probed_once_in_thirty_seconds_and_heals() {
+    let mut bench = Bench::new(10);
+    for _ in 0..3 {
+        let shipment = bench.next().unwrap();
+        bench.destination.refused(shipment, bench.now);
+        bench.pass(Duration::from_millis(29_999));
+        assert!(bench.next().is_none());
+        bench.pass(Duration::from_millis(1));
+    }
+    bench.serve_all_but(&[]);
+    assert_eq!(bench.stats().delivered(), 10);
+}
+
+#[test]
+fn in_an_outage_a_nearly_empty_chunk_does_not_take_the_room_of_a_full_one() {
+    let mut bench = Bench::new(1);
+    let shipment = bench.next().unwrap();
+    bench.destination.refused(shipment, bench.now);
+    // 300 ticks with one record each: more than the pool has chunks.
+    for seq in 1..=300 {
+        bench.record(seq..seq + 1);
+        assert!(bench.next().is_none());
+    }
+    assert_eq!(bench.stats().dropped(), 0);
+    bench.pass(REFUSED_PAUSE);
+    bench.serve_all_but(&[]);
+    assert_eq!(bench.stats().delivered(), 301);
+}
+
+#[test]
+fn what_is_left_at_the_end_is_dropped_for_the_reason_that_explains_it() {
+    for (why, reason) in [
+        (Some(Why::Refused), DropReason::Refused),
+        (Some(Why::Quota), DropReason::Quota),
+        (Some(Why::Told), DropReason::Shutdown),
+        (None, DropReason::Shutdown),
+    ] {
+        let mut bench = Bench::new(25_000);
+        let shipment = bench.next().unwrap();
+        bench.destination.attempt_lost(shipment);
+        if let Some(why) = why {
+            bench
+                .destination
+                .pause(bench.now + Duration::from_secs(1), why);
+        }
+        assert_eq!(bench.destination.drop_all(bench.now), 25_000);
+        assert_eq!(bench.dropped(reason), 25_000);
+        assert_eq!(bench.stats().pending(), 0);
+    }
+}

@@ -1,0 +1,187 @@
+//! Requests and their answers: what is sent next, and what each outcome does to its batch.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, Instant, SystemTime};
+
+use rand::RngExt;
+
+use super::Worker;
+use super::destination::{Shipment, Unreadable, Why};
+use super::response::{self, Answer, Outcome};
+use super::transport::{NoAnswer, Transport};
+use crate::diag::Cause;
+use crate::stats::DropReason;
+
+/// Bodies in memory beyond which no new batch is made: with the last of them, less than 8 MiB.
+const BODIES_BYTES: usize = 3 * 1024 * 1024;
+
+/// An allowance that is renewed within this time is waited for.
+const QUOTA_WAIT: Duration = Duration::from_secs(60);
+
+pub(super) type Attempt = Pin<Box<dyn Future<Output = (u64, Result<Answer, NoAnswer>)> + Send>>;
+
+/// A request under way. The batch stays here, so that it is accounted for whatever becomes of the attempt.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) destination: usize,
+    pub(super) shipment: Shipment,
+    started: Instant,
+}
+
+impl Worker {
+    pub(super) fn send(&mut self, now: Instant) {
+        for index in 0..self.destinations.len() {
+            loop {
+                let bodies: usize = self
+                    .flights
+                    .values()
+                    .filter_map(|flight| flight.shipment.body.as_ref())
+                    .map(|body| body.bytes.len())
+                    .sum();
+                let may_grow = bodies < BODIES_BYTES;
+                match self.destinations[index].next(now, may_grow) {
+                    Some(shipment) => self.launch(index, shipment, now),
+                    None => break,
+                }
+            }
+        }
+    }
+
+    fn launch(&mut self, destination: usize, mut shipment: Shipment, now: Instant) {
+        if shipment.since.is_some() {
+            self.shared.counters.add_retried(1);
+        }
+        shipment.since.get_or_insert(now);
+        let body = match shipment.body.take() {
+            Some(body) => body,
+            None => match self.settings.encoder.encode(&shipment.batch) {
+                Ok(body) => body,
+                Err(error) => {
+                    self.destinations[destination].dropped(shipment, DropReason::Internal);
+                    let what = format!("a batch can not be encoded: {error}");
+                    return self.report(destination, now, Cause::Internal, what);
+                }
+            },
+        };
+        shipment.body = Some(body.clone());
+        let id = self.next_flight;
+        self.next_flight += 1;
+        let attempt: Attempt = match self.transport() {
+            Ok(transport) => {
+                let url = self.destinations[destination].url.clone();
+                Box::pin(async move { (id, transport.post(url, body).await) })
+            }
+            Err(error) => Box::pin(std::future::ready((id, Err(error)))),
+        };
+        self.attempts.push(attempt);
+        let flight = Flight {
+            destination,
+            shipment,
+            started: now,
+        };
+        self.flights.insert(id, flight);
+    }
+
+    fn transport(&mut self) -> Result<Transport, NoAnswer> {
+        match &self.transport {
+            Some(transport) => Ok(transport.clone()),
+            None => {
+                let transport = Transport::new(&self.settings.transport)?;
+                Ok(self.transport.insert(transport).clone())
+            }
+        }
+    }
+
+    pub(super) fn conclude(&mut self, id: u64, answer: Result<Answer, NoAnswer>, now: Instant) {
+        let Some(flight) = self.flights.remove(&id) else {
+            return;
+        };
+        let index = flight.destination;
+        let sent = flight.shipment.batch.events();
+        let outcome = match answer {
+            Ok(answer) => response::outcome(&answer, sent, SystemTime::now()),
+            Err(NoAnswer(detail)) => Outcome::Retry {
+                cause: Cause::Unreachable,
+                detail,
+                after: None,
+            },
+        };
+        match outcome {
+            Outcome::Accepted {
+                failed,
+                samples,
+                warnings,
+            } => {
+                self.destinations[index].delivered(flight.shipment, failed);
+                self.report_rejections(index, now, failed, samples);
+                if let Some(warning) = warnings.first() {
+                    self.report(index, now, Cause::Warning, warning.clone());
+                }
+            }
+            Outcome::Retry {
+                cause,
+                detail,
+                after,
+            } => self.retry(flight, now, cause, detail, after),
+            Outcome::Split => {
+                if !self.destinations[index].too_large(flight.shipment) {
+                    let what = "a record was too large even alone (HTTP 413)".to_owned();
+                    self.report(index, now, Cause::TooLarge, what);
+                }
+            }
+            Outcome::Unreadable { detail } => {
+                match self.destinations[index].unreadable(flight.shipment, now) {
+                    Unreadable::Halved => {}
+                    Unreadable::Dropped => self.report_rejections(index, now, 1, vec![detail]),
+                    Unreadable::Waits => self.report(index, now, Cause::BadRequest, detail),
+                }
+            }
+            Outcome::Refused { cause, detail } => {
+                self.destinations[index].refused(flight.shipment, now);
+                self.report(index, now, cause, detail);
+            }
+            Outcome::Quota { detail, after } => match after.filter(|after| *after <= QUOTA_WAIT) {
+                Some(after) => self.retry(flight, now, Cause::Quota, detail, Some(after)),
+                None => {
+                    self.destinations[index].out_of_quota(flight.shipment, now + QUOTA_WAIT);
+                    self.report(index, now, Cause::Quota, detail);
+                }
+            },
+        }
+    }
+
+    fn retry(
+        &mut self,
+        flight: Flight,
+        now: Instant,
+        cause: Cause,
+        detail: String,
+        told: Option<Duration>,
+    ) {
+        let index = flight.destination;
+        let age = flight
+            .shipment
+            .since
+            .map_or(Duration::ZERO, |since| now - since);
+        if self
+            .settings
+            .retry_timeout
+            .is_some_and(|timeout| age >= timeout)
+        {
+            self.destinations[index].dropped(flight.shipment, DropReason::RetriesExhausted);
+        } else {
+            let random = self.random.random();
+            let started = flight.started;
+            self.destinations[index].failed(flight.shipment, started, now, told, random);
+        }
+        // A rate limit is the token's, not the dataset's.
+        if let (Cause::RateLimited, Some(told)) = (cause, told) {
+            let until = now + told;
+            for destination in &mut self.destinations {
+                destination.pause(until, Why::Told);
+            }
+        }
+        self.report(index, now, cause, detail);
+    }
+}

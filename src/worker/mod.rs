@@ -1,0 +1,287 @@
+//! The one background thread, `axiom-layer`: it takes chunks, makes batches, sends them, and acts on the answers.
+//!
+//! It has a runtime of its own, so that nothing runs on the application's. Its thread and those of
+//! its runtime are fenced: what the HTTP client logs there is never ingested.
+
+mod backoff;
+mod batch;
+mod body;
+mod commands;
+mod destination;
+mod exchange;
+mod report;
+mod response;
+mod transport;
+
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use tokio::sync::mpsc;
+
+pub(crate) use self::batch::Limits;
+pub(crate) use self::body::{Encoder, Layout};
+use self::commands::{Closing, Flush};
+pub(crate) use self::commands::{Command, Flushed};
+use self::destination::Destination;
+use self::exchange::{Attempt, Flight};
+use self::response::Answer;
+pub(crate) use self::transport::{Credentials, Settings as TransportSettings};
+use self::transport::{NoAnswer, Transport};
+use crate::diag::Diag;
+use crate::fence;
+use crate::queue::{Queue, Signal};
+use crate::stats::Counters;
+
+/// How long to wait for a record that a producer is just now appending.
+const STRAGGLER: Duration = Duration::from_millis(1);
+
+/// After the worker panicked it starts again, but not in a hurry.
+const PANIC_WAIT: Duration = Duration::from_millis(100);
+
+/// What the worker needs to know.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) flush_interval: Duration,
+    pub(crate) retry_timeout: Option<Duration>,
+    pub(crate) transport: TransportSettings,
+    pub(crate) encoder: Encoder,
+}
+
+/// A dataset and its queue.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    pub(crate) url: reqwest::Url,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) limits: Limits,
+}
+
+/// The parts that worker and guard share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) queues: Vec<Arc<Queue>>,
+    pub(crate) signal: Arc<Signal>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) diag: Diag,
+}
+
+impl Shared {
+    pub(crate) fn stats(&self) -> crate::Stats {
+        self.counters
+            .snapshot(|| self.queues.iter().map(|queue| queue.appended()).sum())
+    }
+}
+
+/// Starts the worker's thread.
+///
+/// # Errors
+/// The system gives no thread, or no event queue for its runtime.
+pub(crate) fn spawn(
+    settings: Settings,
+    sources: Vec<Source>,
+    shared: Arc<Shared>,
+) -> io::Result<(mpsc::UnboundedSender<Command>, JoinHandle<()>)> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        // For name resolution.
+        .max_blocking_threads(4)
+        .thread_name("axiom-layer-dns")
+        .on_thread_start(fence::raise)
+        .build()?;
+    let (commands, received) = mpsc::unbounded_channel();
+    let mut worker = Worker::new(settings, sources, shared, received);
+    let thread = std::thread::Builder::new()
+        .name("axiom-layer".into())
+        .spawn(move || {
+            fence::raise();
+            // A panic is a defect of ours. It costs the batch in hand, not those behind it.
+            while catch_unwind(AssertUnwindSafe(|| runtime.block_on(worker.run()))).is_err() {
+                worker.restart();
+            }
+            runtime.shutdown_background();
+            worker.end();
+        })?;
+    Ok((commands, thread))
+}
+
+/// How the worker waits for records.
+#[derive(Debug, Clone, Copy)]
+enum Rest {
+    /// Something may be pending: it looks at this time.
+    Ticking(Instant),
+    /// Nothing was pending: it looks once more, since a producer may not have seen that yet.
+    LastLook(Instant),
+    /// Until a producer wakes it. No timer runs.
+    Parked,
+}
+
+/// Why the worker woke up.
+enum Wake {
+    Answer(u64, Result<Answer, NoAnswer>),
+    Command(Option<Command>),
+    Signal,
+    Time,
+}
+
+struct Worker {
+    settings: Settings,
+    destinations: Vec<Destination>,
+    shared: Arc<Shared>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    /// Made when first needed, for loading certificates takes a while.
+    transport: Option<Transport>,
+    attempts: FuturesUnordered<Attempt>,
+    flights: HashMap<u64, Flight>,
+    next_flight: u64,
+    flushes: Vec<Flush>,
+    closing: Option<Closing>,
+    rest: Rest,
+    random: SmallRng,
+    /// Drops for want of room that were reported.
+    overflow_reported: u64,
+    panics_in_a_row: u32,
+}
+
+impl Worker {
+    fn new(
+        settings: Settings,
+        sources: Vec<Source>,
+        shared: Arc<Shared>,
+        commands: mpsc::UnboundedReceiver<Command>,
+    ) -> Self {
+        Self {
+            settings,
+            destinations: sources
+                .into_iter()
+                .map(|source| {
+                    Destination::new(source.name, source.url, source.queue, source.limits)
+                })
+                .collect(),
+            shared,
+            commands,
+            transport: None,
+            attempts: FuturesUnordered::new(),
+            flights: HashMap::new(),
+            next_flight: 0,
+            flushes: Vec::new(),
+            closing: None,
+            rest: Rest::Parked,
+            random: SmallRng::seed_from_u64(crate::trace::random_seed()),
+            overflow_reported: 0,
+            panics_in_a_row: 0,
+        }
+    }
+
+    /// Runs until the guard has shut it down.
+    async fn run(&mut self) {
+        if self.panics_in_a_row > 0 {
+            tokio::time::sleep(PANIC_WAIT * (1 << self.panics_in_a_row.min(6))).await;
+        }
+        loop {
+            let now = Instant::now();
+            self.send(now);
+            if self.answer_commands(now) {
+                return;
+            }
+            match self.wait(now).await {
+                Wake::Answer(id, answer) => {
+                    self.conclude(id, answer, Instant::now());
+                    self.panics_in_a_row = 0;
+                }
+                Wake::Command(command) => self.accept(command),
+                Wake::Signal => self.woken(Instant::now()),
+                Wake::Time => {}
+            }
+            self.tick(Instant::now());
+        }
+    }
+
+    // Waiting.
+
+    async fn wait(&mut self, now: Instant) -> Wake {
+        let at = self.next_look(now);
+        let mut timer = at.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
+        poll_fn(|cx| self.poll_wake(cx, timer.as_mut().map(|timer| timer.as_mut()))).await
+    }
+
+    fn poll_wake(
+        &mut self,
+        cx: &mut Context<'_>,
+        timer: Option<Pin<&mut tokio::time::Sleep>>,
+    ) -> Poll<Wake> {
+        if let Poll::Ready(Some((id, answer))) = self.attempts.poll_next_unpin(cx) {
+            return Poll::Ready(Wake::Answer(id, answer));
+        }
+        // Once the guard is gone for good there is nobody to listen to.
+        let is_heard = self.closing.is_none() || !self.commands.is_closed();
+        if is_heard && let Poll::Ready(command) = self.commands.poll_recv(cx) {
+            return Poll::Ready(Wake::Command(command));
+        }
+        if self.shared.signal.poll_raised(cx).is_ready() {
+            return Poll::Ready(Wake::Signal);
+        }
+        match timer.map(|timer| timer.poll(cx)) {
+            Some(Poll::Ready(())) => Poll::Ready(Wake::Time),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// When there will be something to do, if nothing happens before.
+    fn next_look(&self, now: Instant) -> Option<Instant> {
+        let tick = match self.rest {
+            Rest::Ticking(at) | Rest::LastLook(at) => Some(at),
+            Rest::Parked => None,
+        };
+        let is_asked = !self.flushes.is_empty() || self.closing.is_some();
+        let straggler = is_asked && self.destinations.iter().any(Destination::is_idle);
+        self.destinations
+            .iter()
+            .filter_map(Destination::resumes_at)
+            .chain(tick)
+            .chain(self.closing.as_ref().map(|closing| closing.deadline))
+            .chain(straggler.then(|| now + STRAGGLER))
+            .min()
+    }
+
+    /// A producer has appended something, or filled enough chunks.
+    fn woken(&mut self, now: Instant) {
+        if !matches!(self.rest, Rest::Ticking(_)) {
+            self.rest = Rest::Ticking(now + self.settings.flush_interval);
+        }
+        self.report_overflow(now);
+    }
+
+    /// At the flush interval, part-full batches leave too. With nothing pending, the ticking ends.
+    fn tick(&mut self, now: Instant) {
+        let (Rest::Ticking(at) | Rest::LastLook(at)) = self.rest else {
+            return;
+        };
+        if now < at {
+            return;
+        }
+        let next = now + self.settings.flush_interval;
+        let is_pending = self.shared.queues.iter().any(|queue| queue.has_pending());
+        self.rest = if is_pending {
+            self.destinations.iter_mut().for_each(Destination::make_due);
+            Rest::Ticking(next)
+        } else if let Rest::Ticking(_) = self.rest {
+            self.shared.signal.disarm();
+            Rest::LastLook(next)
+        } else {
+            Rest::Parked
+        };
+        self.report_overflow(now);
+    }
+}

@@ -1,0 +1,188 @@
+//! The only user of the HTTP client. It sends one request and hands back the answer, whatever it is.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
+};
+use reqwest::{Client, Url, redirect, retry};
+
+use super::body::Body;
+use super::response::Answer;
+
+/// How long a connection may take to stand, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An answer is read no further. One that tells of 10,000 failures has about a megabyte.
+const ANSWER_BYTES: usize = 2 * 1024 * 1024;
+
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// What every request carries. The token's header is marked sensitive, so that no `Debug` shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Credentials {
+    /// `Bearer …`
+    pub(crate) authorization: HeaderValue,
+    pub(crate) org_id: Option<HeaderValue>,
+    /// `X-Axiom-Event-Labels`
+    pub(crate) labels: Option<HeaderValue>,
+}
+
+/// How requests travel.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) credentials: Credentials,
+    pub(crate) content_type: &'static str,
+    pub(crate) request_timeout: Duration,
+    /// The endpoint is on this machine: no proxy, and no certificates to load for plain HTTP.
+    pub(crate) is_loopback: bool,
+    pub(crate) is_https: bool,
+}
+
+/// Why there is no answer, in words.
+#[derive(Debug)]
+pub(crate) struct NoAnswer(pub(crate) String);
+
+#[derive(Debug, Clone)]
+pub(crate) struct Transport {
+    client: Client,
+}
+
+impl Transport {
+    /// Loads the system's certificates, which takes a while: called on the worker's thread.
+    ///
+    /// # Errors
+    /// TLS can not be set up.
+    pub(crate) fn new(settings: &Settings) -> Result<Self, NoAnswer> {
+        let mut headers = HeaderMap::new();
+        let credentials = settings.credentials.clone();
+        headers.insert(AUTHORIZATION, credentials.authorization);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static(settings.content_type),
+        );
+        if let Some(org_id) = credentials.org_id {
+            headers.insert("x-axiom-org-id", org_id);
+        }
+        if let Some(labels) = credentials.labels {
+            headers.insert("x-axiom-event-labels", labels);
+        }
+        let mut builder = Client::builder()
+            .user_agent(USER_AGENT)
+            .default_headers(headers)
+            // A redirect would turn the POST into a GET, and its answer into a false success.
+            .redirect(redirect::Policy::none())
+            // Retries are ours: they are counted and paced.
+            .retry(retry::never())
+            .connect_timeout(CONNECT_TIMEOUT.min(settings.request_timeout))
+            .timeout(settings.request_timeout)
+            .tcp_nodelay(true);
+        if settings.is_loopback {
+            builder = builder.no_proxy();
+        }
+        tls::configure(builder, settings.is_https)?
+            .build()
+            .map(|client| Self { client })
+            .map_err(|error| NoAnswer(explain(error)))
+    }
+
+    /// Sends a body and reads the answer, within the request time-out.
+    ///
+    /// # Errors
+    /// There was no complete answer. The endpoint may have taken the records all the same.
+    pub(crate) async fn post(&self, url: Url, body: Body) -> Result<Answer, NoAnswer> {
+        let mut request = self.client.post(url).body(body.bytes);
+        if let Some(encoding) = body.encoding {
+            request = request.header(CONTENT_ENCODING, encoding);
+        }
+        let no_answer = |error| NoAnswer(explain(error));
+        let mut response = request.send().await.map_err(no_answer)?;
+        let status = response.status().as_u16();
+        let headers = std::mem::take(response.headers_mut());
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
+            let room = ANSWER_BYTES.saturating_sub(body.len());
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if body.len() >= ANSWER_BYTES {
+                break;
+            }
+        }
+        Ok(Answer {
+            status,
+            headers,
+            body: Bytes::from(body),
+        })
+    }
+}
+
+/// The error and its causes in one line. The URL is left out: the caller names the endpoint.
+fn explain(error: reqwest::Error) -> String {
+    let is_timeout = error.is_timeout();
+    let error = error.without_url();
+    let mut text = String::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        // Layers repeat each other.
+        if !text.contains(&said) {
+            let separator = if text.is_empty() { "" } else { ": " };
+            if write!(text, "{separator}{said}").is_err() {
+                break;
+            }
+        }
+        cause = error.source();
+    }
+    match (text.is_empty(), is_timeout) {
+        (_, true) => "no answer within the request time-out".to_owned(),
+        (true, false) => error.to_string(),
+        (false, false) => text,
+    }
+}
+
+/// TLS by rustls with ring: it needs no C toolchain beyond a compiler, and no provider installed by the application.
+#[cfg(feature = "rustls")]
+mod tls {
+    use std::sync::Arc;
+
+    use reqwest::ClientBuilder;
+    use rustls::ClientConfig;
+    use rustls_platform_verifier::BuilderVerifierExt;
+
+    use super::NoAnswer;
+
+    pub(super) fn configure(
+        builder: ClientBuilder,
+        is_https: bool,
+    ) -> Result<ClientBuilder, NoAnswer> {
+        let failed = |error: rustls::Error| NoAnswer(format!("TLS can not be set up: {error}"));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(failed)?;
+        let config = if is_https {
+            config.with_platform_verifier().map_err(failed)?
+        } else {
+            // Never used; without it the client would load the system's certificates.
+            config.with_root_certificates(rustls::RootCertStore::empty())
+        };
+        Ok(builder.tls_backend_preconfigured(config.with_no_client_auth()))
+    }
+}
+
+#[cfg(not(feature = "rustls"))]
+mod tls {
+    use reqwest::ClientBuilder;
+
+    use super::NoAnswer;
+
+    pub(super) fn configure(
+        builder: ClientBuilder,
+        _is_https: bool,
+    ) -> Result<ClientBuilder, NoAnswer> {
+        Ok(builder)
+    }
+}
