@@ -12,9 +12,13 @@ use serde_json::{Map, Value};
 use crate::ingest::Labels;
 use crate::ingest::time;
 
+/// What an event costs beside its text: two allocations, a place in the queue.
+const OVERHEAD: usize = 200;
+
 /// An event as Axiom would store it: labels merged in, reserved names renamed, `_time` present.
 ///
-/// Cheap to clone.
+/// Cheap to clone. It is parsed when it is first looked at, and the parsed form lives as long as this handle and its
+/// clones: the server itself keeps the text only.
 ///
 /// ```no_run
 /// # let server = axiom_local::Server::start()?;
@@ -26,6 +30,7 @@ use crate::ingest::time;
 #[derive(Clone)]
 pub struct Event {
     inner: Arc<Inner>,
+    parsed: OnceLock<Arc<Map<String, Value>>>,
 }
 
 struct Inner {
@@ -35,7 +40,7 @@ struct Inner {
     /// One JSON object on one line, without the labels.
     text: Bytes,
     labels: Arc<Labels>,
-    parsed: OnceLock<Map<String, Value>>,
+    weight: usize,
 }
 
 impl Event {
@@ -45,7 +50,9 @@ impl Event {
         dataset: Arc<str>,
         text: Bytes,
         labels: Arc<Labels>,
+        labels_share: usize,
     ) -> Self {
+        let weight = text.len() + OVERHEAD + labels_share;
         Event {
             inner: Arc::new(Inner {
                 sequence,
@@ -53,21 +60,22 @@ impl Event {
                 dataset,
                 text,
                 labels,
-                parsed: OnceLock::new(),
+                weight,
             }),
+            parsed: OnceLock::new(),
         }
     }
 
     /// The event's fields, as nested as they were sent.
     pub fn fields(&self) -> &Map<String, Value> {
-        self.inner.parsed.get_or_init(|| {
+        self.parsed.get_or_init(|| {
             // The text was parsed once when it was accepted, so it does parse.
             let mut fields: Map<String, Value> =
                 serde_json::from_slice(&self.inner.text).unwrap_or_default();
             for (name, value) in &self.inner.labels.fields {
                 fields.entry(name.clone()).or_insert_with(|| value.clone());
             }
-            fields
+            Arc::new(fields)
         })
     }
 
@@ -94,8 +102,29 @@ impl Event {
     }
 
     /// Returns the fields, owned.
-    pub fn into_fields(self) -> Map<String, Value> {
-        self.fields().clone()
+    pub fn into_fields(mut self) -> Map<String, Value> {
+        self.fields();
+        let parsed = self.parsed.take().unwrap_or_default();
+        Arc::try_unwrap(parsed).unwrap_or_else(|shared| Map::clone(&shared))
+    }
+
+    /// A copy that does not keep the rest of its request's body, nor the parsed form, in memory: for holding a few events
+    /// out of many.
+    pub fn compact(&self) -> Event {
+        Event {
+            inner: Arc::new(Inner {
+                dataset: Arc::clone(&self.inner.dataset),
+                text: Bytes::copy_from_slice(&self.inner.text),
+                labels: Arc::clone(&self.inner.labels),
+                ..*self.inner
+            }),
+            parsed: OnceLock::new(),
+        }
+    }
+
+    /// Bytes of the event's JSON, without the labels of its request.
+    pub fn size(&self) -> usize {
+        self.inner.text.len()
     }
 
     /// `_time` in nanoseconds since the epoch.
@@ -115,8 +144,7 @@ impl Event {
 
     /// What the event costs in memory, near enough to bound it.
     pub(crate) fn weight(&self) -> usize {
-        const OVERHEAD: usize = 200;
-        self.inner.text.len() + OVERHEAD
+        self.inner.weight
     }
 
     /// Appends the event as one line of JSON, without the line end.
@@ -141,7 +169,8 @@ pub(crate) fn put_merged(text: &[u8], inside: &str, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-fn find<'v>(fields: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
+/// Finds a value by its flattened name.
+pub(crate) fn find<'v>(fields: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
     if let Some(value) = fields.get(path) {
         return Some(value);
     }

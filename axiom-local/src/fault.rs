@@ -54,11 +54,18 @@ impl Fault {
     }
 
     /// Answers with this status and stores nothing. The body is `{"message": reason}` unless [`body`](Fault::body) is called.
+    ///
+    /// A code outside of 200 to 999 can not be an answer, and becomes 500.
     pub fn status(code: u16) -> Self {
+        let code = if (200..1_000).contains(&code) {
+            code
+        } else {
+            500
+        };
         Fault::new(Kind::Status(code))
     }
 
-    /// Waits, then serves normally. If the client goes away while it waits, nothing is stored.
+    /// Reads the request, waits, then serves normally. If the client goes away while it waits, nothing is stored.
     pub fn delay(wait: Duration) -> Self {
         Fault {
             delay: wait,
@@ -83,7 +90,8 @@ impl Fault {
         Fault::new(Kind::CloseBeforeRead)
     }
 
-    /// Reads the request, stores nothing, and closes the connection without an answer.
+    /// Reads the request, stores nothing, and closes the connection without an answer. Over HTTP/2 this ends the other
+    /// requests of the connection too, as do all faults that close or reset.
     pub fn close_before_answer() -> Self {
         Fault::new(Kind::Close { store: false })
     }
@@ -103,12 +111,14 @@ impl Fault {
         Fault::new(Kind::Reset { store: true })
     }
 
-    /// Stores the request, answers 200 with half of the body that `Content-Length` promises, and closes.
+    /// Serves normally, but sends only half of the body that `Content-Length` promises, and closes. Over HTTP/2 the stream
+    /// is reset instead.
     pub fn cut_body() -> Self {
         Fault::new(Kind::CutBody)
     }
 
-    /// Answers 200 with this body and stores nothing, as a captive portal would.
+    /// Answers 200 with this body and stores nothing, as a captive portal would. The type is `text/html` unless
+    /// [`header`](Fault::header) says otherwise.
     pub fn garbage(body: impl Into<String>) -> Self {
         Fault::new(Kind::Garbage).body(body)
     }
@@ -128,7 +138,8 @@ impl Fault {
         Fault::new(Kind::Trickle(bytes_per_second.max(1)))
     }
 
-    /// Adds a header to the answer, if the fault has one.
+    /// Adds a header to the answer, if the fault has one. It replaces a header of that name that the answer has by itself;
+    /// called twice with one name, both are sent.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -140,7 +151,8 @@ impl Fault {
         self
     }
 
-    /// Waits between reading the request and doing what the fault does.
+    /// Waits between reading the request (or its headers, for [`close_before_read`](Fault::close_before_read)) and doing
+    /// what the fault does.
     pub fn after(mut self, wait: Duration) -> Self {
         self.delay = wait;
         self

@@ -60,3 +60,23 @@ pub struct Request {
     /// When the headers were in.
     pub received_at: Instant,
 }
+
+impl Request {
+    /// What it costs in memory, near enough to bound it, and the same from its first to its last moment: the labels,
+    /// which are filled in later, count through their header.
+    pub(crate) fn weight(&self) -> usize {
+        const OVERHEAD: usize = 600;
+        const PER_HEADER: usize = 100;
+        const PER_LABEL_BYTE: usize = 5;
+        let headers: usize = self
+            .headers
+            .iter()
+            .map(|(name, value)| PER_HEADER + name.len() + value.len())
+            .sum();
+        let labels = self
+            .headers
+            .get("x-axiom-event-labels")
+            .map_or(0, |labels| PER_LABEL_BYTE * labels.len());
+        OVERHEAD + 2 * self.path.len() + headers + labels
+    }
+}

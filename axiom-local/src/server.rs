@@ -1,6 +1,7 @@
 //! The handle: starts the server's thread, answers questions about what arrived, stops the thread.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -34,7 +35,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Builder {
-    token: Option<String>,
+    token: Option<Token>,
     port: u16,
     dir: Option<PathBuf>,
     datasets: Option<HashSet<String>>,
@@ -43,6 +44,22 @@ pub struct Builder {
     max_body_bytes: usize,
     max_fields: usize,
     map_fields: Vec<String>,
+}
+
+/// A secret, which is compared but never printed.
+#[derive(Clone)]
+pub(crate) struct Token(String);
+
+impl Token {
+    pub(crate) fn is(&self, other: &str) -> bool {
+        self.0 == other
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
 }
 
 impl Default for Builder {
@@ -64,7 +81,7 @@ impl Default for Builder {
 impl Builder {
     /// The one token that is right; any other is answered with 403. By default any bearer token will do.
     pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(token.into());
+        self.token = Some(Token(token.into()));
         self
     }
 
@@ -80,7 +97,8 @@ impl Builder {
         self
     }
 
-    /// The datasets that exist; any other is answered with 404. By default every dataset exists.
+    /// The datasets that exist; any other is answered with 404. By default every dataset exists. The endpoint without a
+    /// dataset in its path needs [`DEFAULT_DATASET`](crate::DEFAULT_DATASET) to be one of them.
     pub fn datasets<I, S>(mut self, datasets: I) -> Self
     where
         I: IntoIterator<Item = S>,
@@ -96,7 +114,8 @@ impl Builder {
         self
     }
 
-    /// How much memory the kept events may take, nearly: 256 MiB by default. The oldest go first.
+    /// How much memory the kept events may take, nearly: 256 MiB by default. The oldest go first, and an event that is
+    /// larger than this is counted but not kept.
     pub fn max_bytes_kept(mut self, n: usize) -> Self {
         self.max_bytes_kept = n;
         self
@@ -127,9 +146,12 @@ impl Builder {
     /// Binds the port and starts the server. When this returns, connections are accepted.
     ///
     /// # Errors
-    /// The port is taken, the directory can not be created, or the thread can not be started.
+    /// The port is taken, the directory can not be created, or the threads can not be started.
     pub fn start(self) -> io::Result<Server> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port))?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).map_err(|error| {
+            let message = format!("port {} can not be listened on: {error}", self.port);
+            io::Error::new(error.kind(), message)
+        })?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
         let shared = Arc::new(Shared {
@@ -178,7 +200,7 @@ pub(crate) struct Shared {
     store: Mutex<Store>,
     changed: Condvar,
     ingest: Mutex<Ingest>,
-    pub(crate) token: Option<String>,
+    pub(crate) token: Option<Token>,
     pub(crate) datasets: Option<HashSet<String>>,
     pub(crate) max_body_bytes: usize,
 }
@@ -191,6 +213,12 @@ impl Shared {
     /// Judging events takes longer than storing them, so it has a lock of its own.
     pub(crate) fn ingest(&self) -> MutexGuard<'_, Ingest> {
         self.ingest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fills in what became of a request, and wakes those who wait for a change.
+    pub(crate) fn update(&self, index: u64, change: impl FnOnce(&mut Request)) {
+        self.store().update(index, change);
+        self.notify();
     }
 
     /// Wakes those who wait for a change.
@@ -221,13 +249,21 @@ impl Shared {
 /// assert!(server.violations().is_empty());
 /// # std::io::Result::Ok(())
 /// ```
-#[derive(Debug)]
+#[must_use = "dropping the server stops it"]
 pub struct Server {
     url: String,
     addr: SocketAddr,
     shared: Arc<Shared>,
     stop: Option<oneshot::Sender<()>>,
     end: Mutex<mpsc::Receiver<()>>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Server {
@@ -295,14 +331,26 @@ impl Server {
         self.shared.store().events_from(sequence)
     }
 
-    /// Every request seen, also those that were refused or given a fault; the latest 100,000 of them.
+    /// Every request seen, also those that were refused or given a fault, in order of arrival; the latest of them, which
+    /// are at most 100,000 and at most what fits in about 128 MiB.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.store().requests().iter().cloned().collect()
     }
 
+    /// How many requests there were since the start, including those no longer kept.
+    pub fn requests_seen(&self) -> u64 {
+        self.shared.store().requests_seen()
+    }
+
     /// Every breach of the contract seen; the latest 10,000 of them.
     pub fn violations(&self) -> Vec<Violation> {
-        self.shared.store().violations().iter().cloned().collect()
+        self.violations_from(0)
+    }
+
+    /// The kept breaches but for the first so many since the start: how to follow along, with
+    /// [`violations_seen`](Server::violations_seen).
+    pub fn violations_from(&self, seen: u64) -> Vec<Violation> {
+        self.shared.store().violations_from(seen)
     }
 
     /// How many breaches there were since the start, including those no longer kept.
@@ -319,9 +367,11 @@ impl Server {
 
     /// Waits until the condition holds, and says whether it did before the timeout.
     ///
-    /// The condition is looked at now, and again whenever a request arrives and whenever one has been dealt with.
+    /// The condition is looked at now, and again whenever a request arrives and whenever one has been dealt with. What
+    /// became of a request shows all at once: its events, its violations and its numbers, before the client gets the
+    /// answer.
     pub fn wait_until(&self, timeout: Duration, condition: impl Fn(&Server) -> bool) -> bool {
-        let deadline = Instant::now() + timeout;
+        let start = Instant::now();
         loop {
             let generation = self.shared.store().generation;
             // Without the lock, for the condition takes it itself.
@@ -330,7 +380,7 @@ impl Server {
             }
             let mut store = self.shared.store();
             while store.generation == generation {
-                let left = deadline.saturating_duration_since(Instant::now());
+                let left = timeout.saturating_sub(start.elapsed());
                 if left.is_zero() {
                     return false;
                 }

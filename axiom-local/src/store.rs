@@ -11,10 +11,14 @@ use crate::ingest::Labels;
 use crate::request::Request;
 use crate::violation::{Rule, Violation};
 
-/// Requests remembered; a load test makes many, and each is small.
+/// Requests remembered; a load test makes many.
 const MAX_REQUESTS: usize = 100_000;
+/// Memory for them, nearly: headers are the client's, and may be large.
+const MAX_REQUESTS_WEIGHT: usize = 128 * 1024 * 1024;
 /// Violations remembered; after some thousands of one kind nobody reads the rest.
 const MAX_VIOLATIONS: usize = 10_000;
+/// Bytes of a violation's reason, which may quote what a client sent.
+const MAX_REASON: usize = 500;
 
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -26,6 +30,7 @@ pub(crate) struct Store {
     ingested_by_dataset: HashMap<Arc<str>, u64>,
     evicted: u64,
     requests: VecDeque<Request>,
+    requests_weight: usize,
     requests_seen: u64,
     violations: VecDeque<Violation>,
     violations_seen: u64,
@@ -45,6 +50,7 @@ impl Store {
             ingested_by_dataset: HashMap::new(),
             evicted: 0,
             requests: VecDeque::new(),
+            requests_weight: 0,
             requests_seen: 0,
             violations: VecDeque::new(),
             violations_seen: 0,
@@ -60,9 +66,16 @@ impl Store {
         request.index = index;
         request.fault = fault.as_ref().map(Fault::name);
         self.requests_seen += 1;
+        self.requests_weight += request.weight();
         self.requests.push_back(request);
-        if self.requests.len() > MAX_REQUESTS {
-            self.requests.pop_front();
+        // The newest always stays, however large: its handler has yet to fill it in.
+        while self.requests.len() > MAX_REQUESTS
+            || (self.requests_weight > MAX_REQUESTS_WEIGHT && self.requests.len() > 1)
+        {
+            let Some(oldest) = self.requests.pop_front() else {
+                break;
+            };
+            self.requests_weight -= oldest.weight();
         }
         self.generation += 1;
         (index, fault)
@@ -87,8 +100,17 @@ impl Store {
         events: Vec<(Bytes, Arc<Labels>)>,
     ) {
         let added = events.len() as u64;
+        let count = events.len().max(1);
         for (text, labels) in events {
-            let event = Event::new(self.ingested, request, Arc::clone(dataset), text, labels);
+            let share = labels.weight() / count;
+            let event = Event::new(
+                self.ingested,
+                request,
+                Arc::clone(dataset),
+                text,
+                labels,
+                share,
+            );
             self.ingested += 1;
             self.weight += event.weight();
             self.events.push_back(event);
@@ -113,8 +135,16 @@ impl Store {
         dataset: Option<&str>,
         event: Option<usize>,
         rule: Rule,
-        reason: String,
+        mut reason: String,
     ) {
+        if reason.len() > MAX_REASON {
+            let end = (0..=MAX_REASON)
+                .rev()
+                .find(|at| reason.is_char_boundary(*at))
+                .unwrap_or(0);
+            reason.truncate(end);
+            reason.push('…');
+        }
         self.violations.push_back(Violation {
             rule,
             reason,
@@ -132,6 +162,7 @@ impl Store {
         self.events.clear();
         self.weight = 0;
         self.requests.clear();
+        self.requests_weight = 0;
         self.violations.clear();
         self.generation += 1;
     }
@@ -151,8 +182,15 @@ impl Store {
         &self.requests
     }
 
-    pub(crate) fn violations(&self) -> &VecDeque<Violation> {
-        &self.violations
+    /// The kept violations from this place in the order of arrival on.
+    pub(crate) fn violations_from(&self, place: u64) -> Vec<Violation> {
+        let first = self.violations_seen - self.violations.len() as u64;
+        let skip = usize::try_from(place.saturating_sub(first)).unwrap_or(usize::MAX);
+        self.violations.iter().skip(skip).cloned().collect()
+    }
+
+    pub(crate) fn requests_seen(&self) -> u64 {
+        self.requests_seen
     }
 
     pub(crate) fn violations_seen(&self) -> u64 {

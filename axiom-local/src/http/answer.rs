@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::Response;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Response};
 use serde_json::{Value, json};
 use tokio::time::Interval;
 
@@ -20,6 +20,8 @@ use crate::ingest::Failure;
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
+    pub(crate) content_type: &'static str,
+    /// Headers that a fault adds.
     pub(crate) headers: Vec<(String, String)>,
 }
 
@@ -72,6 +74,7 @@ impl Answer {
         Answer {
             status,
             body,
+            content_type: "application/json",
             headers: Vec::new(),
         }
     }
@@ -82,20 +85,23 @@ impl Answer {
         let mut response = Response::new(AnswerBody::new(self.body.into(), delivery));
         *response.status_mut() = hyper::StatusCode::from_u16(self.status).unwrap_or_default();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         if let Ok(id) = HeaderValue::from_str(&format!("{request:032x}")) {
             headers.insert("x-axiom-trace-id", id);
         }
         if self.status == 405 {
             headers.insert(ALLOW, HeaderValue::from_static("POST"));
         }
+        let mut added = HeaderMap::new();
         for (name, value) in self.headers {
             if let (Ok(name), Ok(value)) =
                 (HeaderName::try_from(name), HeaderValue::try_from(value))
             {
-                headers.insert(name, value);
+                added.append(name, value);
             }
         }
+        // Replaces what is there by all values of that name.
+        headers.extend(added);
         if matches!(delivery, Delivery::Cut) {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
@@ -130,13 +136,22 @@ pub(crate) struct AnswerBody {
 #[derive(Debug)]
 enum Way {
     Whole,
-    Cut { paused: bool },
-    Trickle { every: Box<Interval>, bytes: usize },
+    Cut {
+        paused: bool,
+    },
+    Trickle {
+        every: Box<Interval>,
+        rate: u64,
+        ticks: u64,
+        sent: u64,
+    },
 }
+
+/// How often a trickle flows; slower ones take one tick for each byte.
+const TICKS_PER_SECOND: u64 = 10;
 
 impl AnswerBody {
     fn new(body: Bytes, delivery: Delivery) -> Self {
-        const TICKS_PER_SECOND: u32 = 10;
         match delivery {
             Delivery::Whole => AnswerBody {
                 rest: body,
@@ -150,15 +165,16 @@ impl AnswerBody {
                 }
             }
             Delivery::Trickle(rate) => {
-                let (pause, bytes) = match rate / TICKS_PER_SECOND {
-                    0 => (Duration::from_secs(1) / rate, 1),
-                    bytes => (Duration::from_secs(1) / TICKS_PER_SECOND, bytes as usize),
-                };
+                let rate = u64::from(rate);
+                let ticks_per_second = rate.min(TICKS_PER_SECOND);
+                let pause = Duration::from_nanos(1_000_000_000 / ticks_per_second);
                 AnswerBody {
                     rest: body,
                     way: Way::Trickle {
                         every: Box::new(tokio::time::interval(pause)),
-                        bytes,
+                        rate,
+                        ticks: 0,
+                        sent: 0,
                     },
                 }
             }
@@ -186,9 +202,19 @@ impl Body for AnswerBody {
             }
             _ if this.rest.is_empty() => return Poll::Ready(None),
             Way::Whole | Way::Cut { .. } => std::mem::take(&mut this.rest),
-            Way::Trickle { every, bytes } => {
+            Way::Trickle {
+                every,
+                rate,
+                ticks,
+                sent,
+            } => {
                 ready!(every.poll_tick(cx));
-                let n = (*bytes).min(this.rest.len());
+                *ticks += 1;
+                let due = *rate * *ticks / (*rate).min(TICKS_PER_SECOND) - *sent;
+                let n = usize::try_from(due)
+                    .unwrap_or(usize::MAX)
+                    .min(this.rest.len());
+                *sent += n as u64;
                 this.rest.split_to(n)
             }
         };

@@ -162,7 +162,7 @@ pub(crate) fn admit(
     if token.is_empty() {
         return Err((401, "no bearer token".into()));
     }
-    if shared.token.as_deref().is_some_and(|right| right != token) {
+    if shared.token.as_ref().is_some_and(|right| !right.is(token)) {
         return Err((403, "the token is not valid".into()));
     }
     if token.starts_with("xapt-") {

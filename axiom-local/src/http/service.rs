@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Incoming};
@@ -35,17 +36,20 @@ pub(crate) async fn answer(
     let notes = endpoint::request(&head);
     let (index, fault) = shared.store().begin(notes.clone());
     shared.notify();
-    let fault = fault.unwrap_or_else(|| Fault::delay(std::time::Duration::ZERO));
+    let fault = fault.unwrap_or_else(|| Fault::delay(Duration::ZERO));
     if fault.kind == Kind::CloseBeforeRead {
+        wait(fault.delay).await;
         return scissors.cut(Cut::Close).await;
     }
-    // A body that ends early has no one waiting for an answer.
-    let Some(body) = read(&mut body, shared.max_body_bytes).await else {
-        return scissors.cut(Cut::Close).await;
+    let body = match read(&mut body, shared.max_body_bytes).await {
+        Ok(body) => body,
+        Err(wire_bytes) => {
+            // Nobody waits for an answer, but somebody may wait to see this.
+            shared.update(index, |request| request.wire_bytes = wire_bytes);
+            return scissors.cut(Cut::Close).await;
+        }
     };
-    if !fault.delay.is_zero() {
-        tokio::time::sleep(fault.delay).await;
-    }
+    wait(fault.delay).await;
     let mut exchange = Exchange {
         shared: &shared,
         head: &head,
@@ -77,14 +81,20 @@ pub(crate) async fn answer(
     Ok(answer.into_response(index, delivery))
 }
 
+async fn wait(delay: Duration) {
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+}
+
 /// A body as far as it was kept.
 struct Wire {
     bytes: Bytes,
     length: usize,
 }
 
-/// Reads a body to its end, keeping no more of it than allowed.
-async fn read(body: &mut Incoming, max_bytes: usize) -> Option<Wire> {
+/// Reads a body to its end, keeping no more of it than allowed. If it breaks off, this fails with the bytes that came.
+async fn read(body: &mut Incoming, max_bytes: usize) -> Result<Wire, usize> {
     let mut kept = BytesMut::new();
     if let Some(length) = body
         .size_hint()
@@ -95,7 +105,7 @@ async fn read(body: &mut Incoming, max_bytes: usize) -> Option<Wire> {
     }
     let mut length = 0;
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
-        let Ok(data) = frame.ok()?.into_data() else {
+        let Ok(data) = frame.map_err(|_| length)?.into_data() else {
             continue;
         };
         length += data.len();
@@ -105,7 +115,7 @@ async fn read(body: &mut Incoming, max_bytes: usize) -> Option<Wire> {
             break;
         }
     }
-    Some(Wire {
+    Ok(Wire {
         bytes: kept.freeze(),
         length,
     })
@@ -131,8 +141,9 @@ impl Exchange<'_> {
                 drop(self.open(body));
                 let message = hyper::StatusCode::from_u16(*code)
                     .ok()
-                    .and_then(|status| status.canonical_reason());
-                let plain = Answer::error(*code, message.unwrap_or("no reason"));
+                    .and_then(|status| status.canonical_reason())
+                    .map_or_else(|| format!("status {code}"), str::to_owned);
+                let plain = Answer::error(*code, &message);
                 return Answer {
                     body: fault.body.clone().unwrap_or(plain.body),
                     ..plain
@@ -140,7 +151,10 @@ impl Exchange<'_> {
             }
             Kind::Garbage => {
                 drop(self.open(body));
-                return Answer::new(200, fault.body.clone().unwrap_or_default());
+                return Answer {
+                    content_type: "text/html; charset=utf-8",
+                    ..Answer::new(200, fault.body.clone().unwrap_or_default())
+                };
             }
             Kind::Hang { store } | Kind::Close { store } | Kind::Reset { store } => *store,
             _ => true,

@@ -60,6 +60,10 @@ fn read_all(decoder: impl Read, wire_bytes: usize, max_bytes: usize) -> Result<B
         .take(limit)
         .read_to_end(&mut decoded)
         .map_err(DecodeError::Corrupt)?;
+    // Events keep the whole buffer alive, so it should not be much larger than they are.
+    if decoded.capacity() > decoded.len() / 4 * 5 {
+        decoded.shrink_to_fit();
+    }
     Ok(decoded.into())
 }
 

@@ -13,6 +13,8 @@ use crate::event::put_merged;
 
 /// File systems allow 255 bytes; the ending needs a few.
 const MAX_NAME: usize = 200;
+/// Files held open. The names of datasets are the clients', and descriptors are few.
+const MAX_OPEN: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Files {
@@ -22,7 +24,13 @@ pub(crate) struct Files {
 
 impl Files {
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
-        fs::create_dir_all(dir)?;
+        fs::create_dir_all(dir).map_err(|error| {
+            let message = format!(
+                "the directory {} can not be created: {error}",
+                dir.display()
+            );
+            io::Error::new(error.kind(), message)
+        })?;
         Ok(Files {
             dir: dir.to_owned(),
             open: HashMap::new(),
@@ -51,6 +59,9 @@ impl Files {
         if !self.open.contains_key(dataset) {
             let path = self.dir.join(format!("{}.ndjson", file_name(dataset)));
             let file = OpenOptions::new().create(true).append(true).open(path)?;
+            if self.open.len() >= MAX_OPEN {
+                self.open.clear();
+            }
             self.open.insert(Arc::clone(dataset), file);
         }
         match self.open.get_mut(dataset) {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::rewrite::rename_taken;
 use crate::violation::Rule;
 
 /// Beyond this, intermediaries may refuse the header.
@@ -18,6 +19,11 @@ pub(crate) struct Labels {
 }
 
 impl Labels {
+    /// What they cost in memory, near enough to bound it: the text, and the parsed form.
+    pub(crate) fn weight(&self) -> usize {
+        5 * self.inside.len()
+    }
+
     /// Reads the header. An error is a text for a person.
     pub(crate) fn read(
         header: &[u8],
@@ -33,7 +39,8 @@ impl Labels {
             );
         }
         match serde_json::from_slice::<Map<String, Value>>(header) {
-            Ok(fields) => {
+            Ok(mut fields) => {
+                rename_taken(&mut fields);
                 let object = Value::Object(fields.clone()).to_string();
                 let inside = object[1..object.len() - 1].to_owned();
                 Ok(Labels {

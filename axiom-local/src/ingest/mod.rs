@@ -204,6 +204,8 @@ impl Ingest {
                 )),
             }
             let has_time = found.time == Seen::Good;
+            // A time that only the labels have would stand beside the time of arrival.
+            found.merge |= !has_time && labels.names.contains_key("_time");
             labels.add_new_to(&mut found.shapes);
             if let Err(fields) = schema.merge(&mut found.shapes, self.max_fields) {
                 let error = format!(

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::time;
 use super::walk::{MAX_DEPTH, MAX_STRING, TAKEN};
+use crate::event::find;
 
 /// Replaces every value nested deeper than Axiom keeps by null. Works on text, since a parser would recurse as deep.
 pub(crate) fn cut(text: &str) -> String {
@@ -80,13 +81,9 @@ pub(crate) struct Changes<'r> {
 /// Builds the event that is stored, when it is not the one that was sent.
 pub(crate) fn rewrite(text: &str, changes: &Changes<'_>) -> serde_json::Result<String> {
     let mut fields: Map<String, Value> = serde_json::from_str(text)?;
-    for name in TAKEN {
-        if let Some(value) = fields.remove(name) {
-            fields.insert(format!("_user{name}"), value);
-        }
-    }
+    rename_taken(&mut fields);
     fields.values_mut().for_each(shorten);
-    let time = match fields.get(changes.time_field) {
+    let time = match find(&fields, changes.time_field) {
         Some(value) if changes.has_time => value.clone(),
         _ => Value::String(changes.arrival.to_owned()),
     };
@@ -95,6 +92,15 @@ pub(crate) fn rewrite(text: &str, changes: &Changes<'_>) -> serde_json::Result<S
         merge(&mut fields, labels);
     }
     serde_json::to_string(&fields)
+}
+
+/// Gives taken names the prefix that Axiom gives them.
+pub(crate) fn rename_taken(fields: &mut Map<String, Value>) {
+    for name in TAKEN {
+        if let Some(value) = fields.remove(name) {
+            fields.insert(format!("_user{name}"), value);
+        }
+    }
 }
 
 fn merge(fields: &mut Map<String, Value>, labels: &Map<String, Value>) {
@@ -124,7 +130,7 @@ fn shorten(value: &mut Value) {
 pub(crate) fn time_of(text: &str, time_field: &str, arrival: &str) -> String {
     serde_json::from_str::<Map<String, Value>>(text)
         .ok()
-        .and_then(|fields| fields.get(time_field).and_then(time::of_value))
+        .and_then(|fields| find(&fields, time_field).and_then(time::of_value))
         .map_or_else(|| arrival.to_owned(), time::rfc3339)
 }
 

@@ -91,11 +91,21 @@ impl Row {
         self.service_name == Seen::Good
     }
 
+    /// True if it is a span, or meant as one: what has both ids of a span's own and its data, or claims a place in a
+    /// trace and a kind without having an id.
+    fn is_span(&self) -> bool {
+        let named = self.name.is_present() || self.duration.is_present();
+        let kind = self.kind.is_present();
+        if self.span_id.is_present() {
+            self.duration.is_present() || (self.name.is_present() && kind)
+        } else {
+            self.trace_id.is_present() && kind && (named || self.parent_span_id.is_present())
+        }
+    }
+
     /// Judges the row, once all of it has been seen.
     pub(crate) fn judge(&self, service_in_labels: bool, mut broken: impl FnMut(Rule, String)) {
-        let is_span = self.span_id.is_present()
-            && (self.duration.is_present() || (self.name.is_present() && self.kind.is_present()));
-        if !is_span {
+        if !self.is_span() {
             for (seen, rule, what) in [
                 (&self.trace_id, Rule::TraceId, "trace_id is"),
                 (&self.span_id, Rule::SpanId, "span_id is"),

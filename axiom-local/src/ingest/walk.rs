@@ -192,8 +192,8 @@ impl Walk<'_> {
 fn is_time(value: Scalar<'_>) -> bool {
     match value {
         Scalar::Str(text) => time::of_text(text),
-        Scalar::Int(number) => time::of_number(number as f64),
-        Scalar::Float(number) => time::of_number(number),
+        Scalar::Int(number) => time::of_integer(number),
+        Scalar::Float(number) => time::of_float(number),
         _ => None,
     }
     .is_some()

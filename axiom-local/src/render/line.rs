@@ -1,16 +1,18 @@
 //! One row as one line.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+use serde_json::Value;
 
 use super::{Look, Style, plain};
 use crate::event::Event;
 
-/// Columns with a place of their own in the line, or of no use to a reader.
-const SHOWN_ELSEWHERE: [&str; 18] = [
+/// Fields of an event with a place of their own in the line or in the tree.
+const OF_AN_EVENT: [&str; 5] = ["_time", "target", "trace_id", "span_id", "service.name"];
+
+/// Fields of a span with a place of their own in the line or in the tree, or of no use to a reader.
+const OF_A_SPAN: [&str; 16] = [
     "_time",
-    "level",
-    "message",
-    "target",
     "trace_id",
     "span_id",
     "parent_span_id",
@@ -23,9 +25,20 @@ const SHOWN_ELSEWHERE: [&str; 18] = [
     "service.name",
     "scope.name",
     "scope.version",
+    "level",
     "events",
     "links",
 ];
+
+/// Names for the level, in the order in which Axiom's documentation has them (contract §7).
+const LEVELS: [&str; 4] = ["level", "@level", "severity", "@severity"];
+/// Names for the text.
+const MESSAGES: [&str; 2] = ["message", "msg"];
+
+/// Characters of one value that are shown.
+const MAX_VALUE: usize = 200;
+/// Characters of a message that are shown.
+const MAX_MESSAGE: usize = 2_000;
 
 /// An event that is no span.
 pub(super) fn event(event: &Event, style: Style, with_time: bool) -> String {
@@ -33,10 +46,13 @@ pub(super) fn event(event: &Event, style: Style, with_time: bool) -> String {
     if with_time && let Some(time) = clock(event) {
         parts.push(style.paint(Look::Dim, &time));
     }
-    let level = ["level", "@level", "severity"]
-        .iter()
-        .find_map(|name| event.text(name))
-        .unwrap_or("");
+    let first = |names: &[&'static str]| {
+        names
+            .iter()
+            .find_map(|name| event.text(name).map(|text| (*name, text)))
+    };
+    let (level_name, level) = first(&LEVELS).unwrap_or_default();
+    let message = first(&MESSAGES);
     if !level.is_empty() {
         parts.push(style.paint(
             level_look(level),
@@ -46,14 +62,18 @@ pub(super) fn event(event: &Event, style: Style, with_time: bool) -> String {
     if let Some(target) = event.text("target") {
         parts.push(style.paint(Look::Dim, &format!("{target}:")));
     }
-    if let Some(message) = ["message", "msg"].iter().find_map(|name| event.text(name)) {
+    if let Some((_, message)) = message {
+        let message = shortened(message, MAX_MESSAGE);
         parts.push(if is_error(level) {
-            style.paint(Look::Red, message)
+            style.paint(Look::Red, &message)
         } else {
-            plain(message)
+            plain(&message)
         });
     }
-    parts.extend(fields(event, style));
+    let message_name = message.map_or("", |(name, _)| name);
+    parts.extend(fields(event, style, |path| {
+        path == level_name || path == message_name || OF_AN_EVENT.contains(&path)
+    }));
     parts.join(" ")
 }
 
@@ -73,12 +93,13 @@ pub(super) fn span(event: &Event, style: Style, service: Option<&str>) -> String
         parts.push(style.paint(Look::Green, &format!("[{service}]")));
     }
     if failed {
-        let message = event
-            .text("status.message")
-            .map_or_else(|| "✗ error".to_owned(), |text| format!("✗ {text}"));
+        let message = event.text("status.message").map_or_else(
+            || "✗ error".to_owned(),
+            |text| format!("✗ {}", shortened(text, MAX_MESSAGE)),
+        );
         parts.push(style.paint(Look::Red, &message));
     }
-    parts.extend(fields(event, style));
+    parts.extend(fields(event, style, |path| OF_A_SPAN.contains(&path)));
     parts.join(" ")
 }
 
@@ -111,9 +132,9 @@ pub(super) fn humanised(nanos: i64) -> String {
     let number = nanos as f64;
     match nanos {
         ..1_000 => format!("{nanos}ns"),
-        ..1_000_000 => format!("{}µs", three_digits(number / 1e3)),
-        ..1_000_000_000 => format!("{}ms", three_digits(number / 1e6)),
-        ..60_000_000_000 => format!("{}s", three_digits(number / 1e9)),
+        1_000..1_000_000 => format!("{}µs", three_digits(number / 1e3)),
+        1_000_000..1_000_000_000 => format!("{}ms", three_digits(number / 1e6)),
+        1_000_000_000..60_000_000_000 => format!("{}s", three_digits(number / 1e9)),
         _ => format!(
             "{}m {:02}s",
             nanos / 60_000_000_000,
@@ -132,36 +153,50 @@ fn three_digits(number: f64) -> String {
 }
 
 /// What else the row holds, without the labels, which are the same on every row.
-fn fields(event: &Event, style: Style) -> Option<String> {
+fn fields(event: &Event, style: Style, is_elsewhere: impl Fn(&str) -> bool) -> Option<String> {
     let mut shown = Vec::new();
     let own = event
         .fields()
         .iter()
         .filter(|(name, _)| !event.is_label(name));
     for (name, value) in own {
-        put_leaves(name, value, &mut shown);
+        put_leaves(name, value, &is_elsewhere, &mut shown);
     }
     let text = shown.join(" ");
     (!text.is_empty()).then(|| style.paint(Look::Dim, &text))
 }
 
-fn put_leaves(path: &str, value: &Value, shown: &mut Vec<String>) {
-    if SHOWN_ELSEWHERE.contains(&path) {
+fn put_leaves(
+    path: &str,
+    value: &Value,
+    is_elsewhere: &impl Fn(&str) -> bool,
+    shown: &mut Vec<String>,
+) {
+    if is_elsewhere(path) {
         return;
     }
-    match value {
-        Value::Object(inner) => put_inner(path, inner, shown),
-        Value::Null => {}
-        Value::String(text) if !text.is_empty() && !text.contains([' ', '"', '=']) => {
-            shown.push(format!("{}={text}", short(path)));
+    let text = match value {
+        Value::Object(inner) => {
+            for (name, value) in inner {
+                put_leaves(&format!("{path}.{name}"), value, is_elsewhere, shown);
+            }
+            return;
         }
-        other => shown.push(format!("{}={other}", short(path))),
-    }
+        Value::Null => return,
+        Value::String(text) if !text.is_empty() && !text.contains([' ', '"', '=']) => {
+            Cow::Borrowed(text.as_str())
+        }
+        other => Cow::Owned(other.to_string()),
+    };
+    let text = shortened(&text, MAX_VALUE);
+    shown.push(format!("{}={text}", short(path)));
 }
 
-fn put_inner(path: &str, fields: &Map<String, Value>, shown: &mut Vec<String>) {
-    for (name, value) in fields {
-        put_leaves(&format!("{path}.{name}"), value, shown);
+/// A text, or its beginning if it is longer than a reader wants.
+fn shortened(text: &str, max_characters: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(max_characters) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use crate::event::Event;
 use crate::violation::Violation;
 
-/// How to print.
+/// How to print. The default is without colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Style {
     /// Use colours (ANSI escapes).
@@ -119,8 +119,12 @@ pub fn trace_id(event: &Event) -> Option<&str> {
     event.text("trace_id").filter(|id| !id.is_empty())
 }
 
-/// True if the row is a span rather than an event.
+/// True if the row is a span, or meant as one, rather than an event.
 pub fn is_span(event: &Event) -> bool {
-    let has = |name| event.get(name).is_some();
-    event.text("span_id").is_some() && (has("duration") || (has("name") && has("kind")))
+    let has = |name| event.get(name).is_some_and(|value| !value.is_null());
+    if has("span_id") {
+        has("duration") || (has("name") && has("kind"))
+    } else {
+        has("trace_id") && has("kind") && (has("name") || has("duration") || has("parent_span_id"))
+    }
 }

@@ -5,6 +5,9 @@ use std::collections::{HashMap, HashSet};
 use super::{Look, Style, is_span, line};
 use crate::event::Event;
 
+/// Deeper branches are not indented further: a chain of thousands would be mostly blanks.
+const MAX_INDENT_BYTES: usize = 400;
+
 /// A row that still has to be printed.
 struct Pending<'a> {
     row: &'a Event,
@@ -39,15 +42,10 @@ pub(super) fn trace(rows: &[Event], style: Style) -> String {
     let mut printed: HashSet<u64> = HashSet::new();
     print(&top, &mut children, &mut printed, &spans, style, &mut out);
     // Spans that are each other's parents are reached from nowhere; break in at the first of them.
-    while let Some(stranded) = rows.iter().find(|row| !printed.contains(&row.sequence())) {
-        print(
-            &[stranded],
-            &mut children,
-            &mut printed,
-            &spans,
-            style,
-            &mut out,
-        );
+    for row in rows {
+        if !printed.contains(&row.sequence()) {
+            print(&[row], &mut children, &mut printed, &spans, style, &mut out);
+        }
     }
     out
 }
@@ -116,13 +114,11 @@ fn print<'a>(
         out.push('\n');
         // Each list of children is taken by the first span of that id; a second one is a breach, not a reason to print twice.
         if let Some(inner) = row.text("span_id").and_then(|id| children.remove(id)) {
-            push(
-                &mut stack,
-                &inner,
-                format!("{}{below}", pending.indent),
-                false,
-                service,
-            );
+            let mut indent = pending.indent;
+            if indent.len() < MAX_INDENT_BYTES {
+                indent.push_str(below);
+            }
+            push(&mut stack, &inner, indent, false, service);
         }
     }
 }

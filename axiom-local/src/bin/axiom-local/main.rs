@@ -1,0 +1,146 @@
+//! The server for a person: prints what arrives until it is told to stop.
+
+mod args;
+mod print;
+mod traces;
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use axiom_local::Server;
+use axiom_local::render::Style;
+
+use self::args::{Color, Command, Options};
+use self::print::{Output, Printer};
+
+/// How often the printer looks: often enough to seem immediate.
+const TICK: Duration = Duration::from_millis(50);
+/// After a signal, how long the printer may take for what is left. A full pipe that nobody reads would block it for ever.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    match args::parse(std::env::args_os().skip(1)) {
+        Err(message) => {
+            complain(&format!("{message}\nTry --help."));
+            ExitCode::from(2)
+        }
+        Ok(Command::Help) => {
+            Output::new().write(args::HELP);
+            ExitCode::SUCCESS
+        }
+        Ok(Command::Version) => {
+            Output::new().write(concat!("axiom-local ", env!("CARGO_PKG_VERSION"), "\n"));
+            ExitCode::SUCCESS
+        }
+        Ok(Command::Serve(options)) => match serve(options) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(message) => {
+                complain(&message);
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+/// There is nowhere to report that stderr is closed.
+fn complain(message: &str) {
+    drop(writeln!(io::stderr(), "axiom-local: {message}"));
+}
+
+fn serve(options: Options) -> Result<(), String> {
+    let color = match options.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            io::stdout().is_terminal() && !unwanted
+        }
+    };
+    // Before the first line, so that whoever has read it can already stop us.
+    let stop = stop_signal().map_err(|e| format!("signals can not be caught: {e}"))?;
+    let mut builder = Server::builder().port(options.port);
+    if let Some(dir) = options.dir {
+        builder = builder.dir(dir);
+    }
+    if let Some(token) = options.token {
+        builder = builder.token(token);
+    }
+    if !options.datasets.is_empty() {
+        builder = builder.datasets(options.datasets);
+    }
+    let server = builder.start().map_err(|e| e.to_string())?;
+    let mut output = Output::new();
+    output.write(&format!("listening on {}\n", server.url()));
+    let mut printer = Printer::new(Style { color }, options.quiet);
+    while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(TICK) {
+        output.write(&printer.step(&server, Instant::now()));
+    }
+    output.write(&printer.end(&server, Instant::now()));
+    Ok(())
+}
+
+/// Says once that it is time to stop. After that the process ends by itself if the main thread does not end it.
+fn stop_signal() -> io::Result<Receiver<()>> {
+    let (stop, stopped) = mpsc::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()?;
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals::new()?
+    };
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                signals.next().await;
+                drop(stop);
+                // A second one is from somebody who does not want to wait.
+                drop(tokio::time::timeout(LAST_WORDS, signals.next()).await);
+                std::process::exit(0);
+            });
+        })?;
+    Ok(stopped)
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Signals)
+    }
+
+    async fn next(&mut self) {
+        drop(tokio::signal::ctrl_c().await);
+    }
+}
