@@ -17,7 +17,8 @@ const USAGE: &str = "usage: load [--events N] [--threads T] [--rate R] [--shape 
             [--overflow drop-newest|drop-oldest|block] [--queue-bytes B] [--flush-interval-ms M]
             [--exit guard|forget] [--format ndjson|json|csv] [--compression zstd|gzip|none]
             [--endpoint edge|datasets|api-datasets|api-ingest]
-N is per thread; R is records a second over all threads, 0 for as fast as possible.";
+N is steps per thread; R is steps a second over all threads, 0 (the default) for as fast as possible.
+The default of --overflow is block: a producer that outruns the network waits instead of losing records.";
 
 /// How long the end may take. Longer than any outage that a measurement plays through.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(120);
@@ -46,7 +47,9 @@ impl Options {
             rate: 0,
             shape: Shape::Event,
             forget: false,
-            builder: axiom_layer::builder(),
+            builder: axiom_layer::builder().overflow(Overflow::Block {
+                timeout: SHUTDOWN_TIMEOUT,
+            }),
         };
         while let Some(name) = args.next() {
             let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
