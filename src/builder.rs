@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::config::{Compression, Config, Endpoint, Format, Label, Secret, Settings, TagValue};
 use crate::diag::{Diagnostic, Hook};
 use crate::error::{BuildError, Origin};
-use crate::frontend::AxiomLayer;
+use crate::frontend::{AxiomLayer, FieldPlacement};
 use crate::guard::Guard;
 use crate::pipeline;
 use crate::queue::Overflow;
@@ -331,6 +331,29 @@ impl Builder {
     /// Whether events say which thread they come from, as `thread.name` and `thread.id`. Default `false`.
     pub fn thread_names(mut self, wanted: bool) -> Self {
         self.settings.thread_names = wanted;
+        self
+    }
+
+    /// Where the fields of events and spans go: into the object `attributes`, by default.
+    pub fn field_placement(mut self, placement: FieldPlacement) -> Self {
+        self.settings.field_placement = placement;
+        self
+    }
+
+    /// Gives events the fields of the spans around them, too; of two with one name the nearest wins.
+    ///
+    /// Off by default: the fields are on the spans' own records, and `trace_id` leads there.
+    pub fn span_fields_on_events(mut self, on_events: bool) -> Self {
+        self.settings.span_fields = on_events;
+        self
+    }
+
+    /// Also lists events in `events` of the span around them, where Axiom's waterfall shows them.
+    ///
+    /// Each event still has a record of its own. At most 128 events and 64 KiB for each span; what is
+    /// beyond is counted in `events_dropped` of the span. Off by default.
+    pub fn events_on_spans(mut self, on_spans: bool) -> Self {
+        self.settings.span_events = on_spans;
         self
     }
 

@@ -7,7 +7,7 @@ use reqwest::header::HeaderValue;
 use crate::config::{Config, Destination, Endpoint};
 use crate::diag::{Diag, Sink};
 use crate::error::BuildError;
-use crate::frontend::{AxiomLayer, Options};
+use crate::frontend::{AxiomLayer, CallsiteOptions, Options, Placement};
 use crate::guard::Guard;
 use crate::queue::{Queue, Signal};
 use crate::stats::Counters;
@@ -16,6 +16,14 @@ use crate::worker::{self, Credentials, Encoder, Layout, Shared, Source};
 /// Starts the worker. Opens no connection and reads no file: the worker does, on its own thread.
 pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
     let limits = config.limits;
+    let is_https = |destination: &Destination| destination.url.scheme() == "https";
+    if cfg!(not(any(feature = "rustls", feature = "native-tls"))) && is_https(&config.events) {
+        return Err(BuildError::system(
+            "the endpoint is reached by https, but the crate was built without TLS",
+            "no TLS",
+        )
+        .fix("enable its feature `rustls` or `native-tls`"));
+    }
     let signal = Arc::new(Signal::default());
     let counters = Arc::new(Counters::default());
     let destinations: Vec<Destination> =
@@ -38,9 +46,17 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
         Arc::clone(&queues[queues.len() - 1]),
         Arc::clone(&counters),
         Options {
-            source_location: config.source_location,
             thread_names: config.thread_names,
-            resource: config.labels.members().into(),
+            span_fields: config.span_fields,
+            span_events: config.span_events,
+            callsites: CallsiteOptions {
+                source_location: config.source_location,
+                placement: Placement {
+                    fields: config.field_placement,
+                    tags: config.labels.names().into(),
+                },
+            },
+            labels: config.labels.members().into(),
         },
     );
     let endpoint = destinations[0].endpoint;
@@ -59,9 +75,7 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
         content_type: layout.content_type(),
         request_timeout: limits.request_timeout,
         is_loopback: config.loopback,
-        is_https: destinations
-            .iter()
-            .any(|destination| destination.url.scheme() == "https"),
+        is_https: destinations.iter().any(is_https),
     };
     let encoder = Encoder::new(layout, config.compression)
         .map_err(|error| BuildError::system("the compressor can not be set up", error))?;

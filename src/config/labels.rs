@@ -8,6 +8,7 @@ use super::endpoint::Endpoint;
 use super::resource::{self, SERVICE_NAME};
 use crate::error::{BuildError, Origin};
 use crate::frontend::json;
+use crate::schema;
 
 /// Axiom's limit for a field name (docs/limits).
 const NAME_BYTES: usize = 200;
@@ -17,32 +18,6 @@ const VALUE_BYTES: usize = 4 * 1024;
 const HEADER_BYTES: usize = 4 * 1024;
 /// Everything together. It may travel in every record, which has a limit of its own.
 const TOTAL_BYTES: usize = 64 * 1024;
-
-/// Names, or first parts of dotted names, that records use themselves.
-const SCHEMA: [&str; 20] = [
-    "level",
-    "message",
-    "target",
-    "trace_id",
-    "span_id",
-    "parent_span_id",
-    "duration",
-    "name",
-    "kind",
-    "error",
-    "status",
-    "scope",
-    "attributes",
-    "events",
-    "links",
-    "busy_ns",
-    "idle_ns",
-    "incomplete",
-    "thread",
-    "code",
-];
-/// Names that hold the resource's attributes and so can not have a value.
-const RESOURCE_GROUPS: [&str; 3] = ["service", "telemetry", "resource"];
 
 /// The value of a tag or a resource attribute: a text, an integer, a float or a boolean.
 ///
@@ -190,19 +165,18 @@ impl Label {
                 .fix("choose a shorter name"));
         }
         if self.is_tag {
-            let first = self.name.split('.').next().unwrap_or_default();
             if self.name.starts_with('_') {
                 return Err(self
                     .wrong("begins with `_`, as only Axiom's own fields may")
                     .fix(rename));
             }
-            if SCHEMA.contains(&first) {
+            if let Some(first) = schema::taken(&self.name) {
                 return Err(self
                     .wrong("would collide with the field of every record called")
                     .other(first)
                     .fix(rename));
             }
-            if RESOURCE_GROUPS.contains(&self.name.as_str()) {
+            if schema::RESOURCE_GROUPS.contains(&self.name.as_str()) {
                 return Err(self
                     .wrong("is where the resource's attributes are")
                     .fix(rename));
@@ -236,6 +210,8 @@ enum Place {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Labels {
     object: String,
+    /// The fields' names.
+    names: Box<[String]>,
     /// `,"service.name":"x",…` when they travel in the records.
     members: Box<[u8]>,
     place: Place,
@@ -296,9 +272,15 @@ impl Labels {
         };
         Ok(Self {
             object,
+            names: fields.into_keys().collect(),
             members: members.into(),
             place,
         })
+    }
+
+    /// The fields that every record has from labels.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// The value of `X-Axiom-Event-Labels`, at most 4 KiB.

@@ -23,6 +23,7 @@ pub(crate) use self::secret::Secret;
 use self::secret::{Token, is_visible_ascii};
 use crate::diag::Hook;
 use crate::error::{BuildError, Origin};
+use crate::frontend::FieldPlacement;
 
 /// How a batch of records is written.
 ///
@@ -40,16 +41,27 @@ pub enum Format {
 }
 
 /// How a batch is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Compression {
-    /// Zstandard: the smallest for the least CPU. The default.
-    #[default]
+    /// Zstandard: the smallest for the least CPU. The default. Needs the feature `zstd`.
+    #[cfg(feature = "zstd")]
     Zstd,
-    /// gzip, for a proxy that looks into bodies and does not know Zstandard.
+    /// gzip, for a proxy that looks into bodies and does not know Zstandard. The default without the
+    /// feature `zstd`.
     Gzip,
     /// None at all.
     None,
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        #[cfg(feature = "zstd")]
+        let compression = Self::Zstd;
+        #[cfg(not(feature = "zstd"))]
+        let compression = Self::Gzip;
+        compression
+    }
 }
 
 /// What was set explicitly.
@@ -67,6 +79,9 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) source_location: bool,
     pub(crate) thread_names: bool,
+    pub(crate) field_placement: FieldPlacement,
+    pub(crate) span_fields: bool,
+    pub(crate) span_events: bool,
     pub(crate) on_diagnostic: Option<Hook>,
     pub(crate) diagnostics: bool,
 }
@@ -86,6 +101,9 @@ impl Default for Settings {
             limits: Limits::default(),
             source_location: false,
             thread_names: false,
+            field_placement: FieldPlacement::default(),
+            span_fields: false,
+            span_events: false,
             on_diagnostic: None,
             diagnostics: true,
         }
@@ -109,6 +127,9 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) source_location: bool,
     pub(crate) thread_names: bool,
+    pub(crate) field_placement: FieldPlacement,
+    pub(crate) span_fields: bool,
+    pub(crate) span_events: bool,
     pub(crate) on_diagnostic: Option<Hook>,
     /// Whether trouble is written to stderr when there is no hook.
     pub(crate) diagnostics: bool,
@@ -174,6 +195,9 @@ impl Config {
             limits,
             source_location: settings.source_location,
             thread_names: settings.thread_names,
+            field_placement: settings.field_placement,
+            span_fields: settings.span_fields,
+            span_events: settings.span_events,
             on_diagnostic: settings.on_diagnostic,
             diagnostics: settings.diagnostics,
         })

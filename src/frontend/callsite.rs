@@ -6,9 +6,10 @@ use std::sync::OnceLock;
 use tracing_core::{Level, Metadata};
 
 use super::json;
+use super::placement::Placement;
 
-/// Axiom's limit for a field name is 200 bytes (docs/limits); ours live under `attributes.`.
-const KEY_BYTES: usize = 200 - "attributes.".len();
+/// Axiom's limit for a field name is 200 bytes (docs/limits); ours may live under `attributes.custom.`.
+const KEY_BYTES: usize = 200 - "attributes.custom.".len();
 /// Targets, span names and file names come from the source code: longer ones are generated nonsense.
 pub(crate) const NAME_BYTES: usize = 1024;
 
@@ -23,6 +24,11 @@ pub(crate) enum Role {
     OtelKind,
     OtelStatusCode,
     OtelStatusDescription,
+    /// Of a record made through the `log` crate, as `tracing-log` passes it on.
+    LogTarget,
+    LogModule,
+    LogFile,
+    LogLine,
 }
 
 #[derive(Debug)]
@@ -34,11 +40,13 @@ pub(crate) struct FieldPlan {
     pub(crate) slot: usize,
     /// The key was longer than Axiom allows.
     pub(crate) shortened: bool,
+    /// Not in `attributes` itself.
+    pub(crate) is_outer: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct Callsite {
-    /// `,"level":…,"target":…` and, on request, where in the source.
+    /// `,"level":…,"target":…` and, on request, where in the source. Of a `log` record only the level.
     pub(crate) event: Box<[u8]>,
     /// `,"scope.name":…` and, on request, where in the source.
     pub(crate) span: Box<[u8]>,
@@ -46,12 +54,16 @@ pub(crate) struct Callsite {
     pub(crate) name: Box<[u8]>,
     pub(crate) fields: Box<[FieldPlan]>,
     pub(crate) is_error: bool,
+    /// The target and the place are among the fields.
+    pub(crate) is_log: bool,
+    /// The application describes exceptions itself.
+    pub(crate) has_exception: bool,
 }
 
 impl Callsite {
-    fn new(metadata: &'static Metadata<'static>, source_location: bool) -> Self {
+    fn new(metadata: &'static Metadata<'static>, options: &CallsiteOptions) -> Self {
         let mut location = Vec::new();
-        if source_location {
+        if options.source_location {
             if let Some(file) = metadata.file() {
                 location.extend_from_slice(b",\"code.file.path\":");
                 json::put_str(&mut location, file, NAME_BYTES);
@@ -64,9 +76,12 @@ impl Callsite {
         let mut event = Vec::new();
         event.extend_from_slice(b",\"level\":");
         json::put_str(&mut event, level(*metadata.level()), NAME_BYTES);
-        event.extend_from_slice(b",\"target\":");
-        json::put_str(&mut event, metadata.target(), NAME_BYTES);
-        event.extend_from_slice(&location);
+        let is_log = metadata.target() == "log" && metadata.fields().field("log.target").is_some();
+        if !is_log {
+            event.extend_from_slice(b",\"target\":");
+            json::put_str(&mut event, metadata.target(), NAME_BYTES);
+            event.extend_from_slice(&location);
+        }
         let mut span = Vec::new();
         span.extend_from_slice(b",\"scope.name\":");
         json::put_str(&mut span, metadata.target(), NAME_BYTES);
@@ -77,13 +92,18 @@ impl Callsite {
             event: event.into(),
             span: span.into(),
             name: name.into(),
-            fields: plan_fields(metadata),
+            fields: plan_fields(metadata, is_log, &options.placement),
             is_error: *metadata.level() == Level::ERROR,
+            is_log,
+            has_exception: metadata
+                .fields()
+                .iter()
+                .any(|field| field.name().starts_with("exception.")),
         }
     }
 }
 
-fn plan_fields(metadata: &Metadata<'_>) -> Box<[FieldPlan]> {
+fn plan_fields(metadata: &Metadata<'_>, is_log: bool, placement: &Placement) -> Box<[FieldPlan]> {
     let mut slots = HashMap::new();
     let plan = |(index, field): (usize, tracing_core::Field)| {
         let name = field.name();
@@ -94,6 +114,10 @@ fn plan_fields(metadata: &Metadata<'_>) -> Box<[FieldPlan]> {
             "otel.kind" if metadata.is_span() => Role::OtelKind,
             "otel.status_code" if metadata.is_span() => Role::OtelStatusCode,
             "otel.status_description" if metadata.is_span() => Role::OtelStatusDescription,
+            "log.target" if is_log => Role::LogTarget,
+            "log.module_path" if is_log => Role::LogModule,
+            "log.file" if is_log => Role::LogFile,
+            "log.line" if is_log => Role::LogLine,
             _ => Role::Attribute,
         };
         let kept = &name[..json::floor_char_boundary(name, KEY_BYTES)];
@@ -105,6 +129,7 @@ fn plan_fields(metadata: &Metadata<'_>) -> Box<[FieldPlan]> {
             key: key.into(),
             role,
             shortened: kept.len() < name.len(),
+            is_outer: placement.is_outer(kept),
         }
     };
     metadata.fields().iter().enumerate().map(plan).collect()
@@ -120,10 +145,18 @@ fn level(level: Level) -> &'static str {
     }
 }
 
+/// What the rendering of a callsite depends on.
+#[derive(Debug, Default)]
+pub(crate) struct CallsiteOptions {
+    /// `code.file.path` and `code.line.number`
+    pub(crate) source_location: bool,
+    pub(crate) placement: Placement,
+}
+
 /// Every callsite seen so far. Reading takes no lock: buckets of chains that only grow.
 pub(crate) struct Callsites {
     buckets: Box<[OnceLock<Box<Node>>]>,
-    source_location: bool,
+    options: CallsiteOptions,
 }
 
 struct Node {
@@ -133,10 +166,10 @@ struct Node {
 }
 
 impl Callsites {
-    pub(crate) fn new(source_location: bool) -> Self {
+    pub(crate) fn new(options: CallsiteOptions) -> Self {
         Self {
             buckets: (0..BUCKETS).map(|_| OnceLock::new()).collect(),
-            source_location,
+            options,
         }
     }
 
@@ -149,7 +182,7 @@ impl Callsites {
             let node = link.get_or_init(|| {
                 Box::new(Node {
                     address,
-                    callsite: Callsite::new(metadata, self.source_location),
+                    callsite: Callsite::new(metadata, &self.options),
                     next: OnceLock::new(),
                 })
             });

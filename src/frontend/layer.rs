@@ -9,13 +9,15 @@ use tracing_core::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use super::callsite::{Callsite, Callsites};
-use super::fields::FieldVisitor;
-use super::record::{EventRecord, SpanIds};
+use super::callsite::{Callsite, CallsiteOptions, Callsites};
+use super::list;
+use super::members::Fields;
+use super::record::{EventRecord, Frame};
 use super::scratch::{self, Scratch};
-use super::span::{SpanState, SpanStates};
+use super::span::{SpanState, SpanStates, Surroundings};
 use super::thread;
-use super::time::{self, Anchor};
+use super::time;
+use super::visit::FieldVisitor;
 use crate::fence;
 use crate::queue::Queue;
 use crate::stats::{Counters, DropReason};
@@ -35,18 +37,24 @@ pub struct AxiomLayer {
     events: Arc<Queue>,
     spans: Arc<Queue>,
     counters: Arc<Counters>,
-    options: Options,
+    thread_names: bool,
+    span_fields: bool,
+    span_events: bool,
+    frame: Frame,
 }
 
 /// What of a record is on request.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Options {
-    /// `code.file.path` and `code.line.number`
-    pub(crate) source_location: bool,
     /// `thread.name` and `thread.id`
     pub(crate) thread_names: bool,
+    /// Events have the fields of the spans around them, too.
+    pub(crate) span_fields: bool,
+    /// Events are in the `events` of the span around them, too.
+    pub(crate) span_events: bool,
+    pub(crate) callsites: CallsiteOptions,
     /// Members that each record carries because they do not travel in the labels header.
-    pub(crate) resource: Box<[u8]>,
+    pub(crate) labels: Box<[u8]>,
 }
 
 impl fmt::Debug for AxiomLayer {
@@ -67,11 +75,18 @@ impl AxiomLayer {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            callsites: Callsites::new(options.source_location),
+            frame: Frame {
+                placement: options.callsites.placement.fields,
+                source_location: options.callsites.source_location,
+                labels: options.labels,
+            },
+            callsites: Callsites::new(options.callsites),
             events,
             spans,
             counters,
-            options,
+            thread_names: options.thread_names,
+            span_fields: options.span_fields,
+            span_events: options.span_events,
         }
     }
 
@@ -89,16 +104,36 @@ impl AxiomLayer {
         queue.push(line);
     }
 
-    /// The nearest span, from this one outwards, that this layer knows.
-    fn nearest<'a, S>(&self, span: Option<SpanRef<'a, S>>) -> Option<(SpanIds, Anchor)>
+    /// What the nearest span, from this one outwards, that this layer knows hands on.
+    fn nearest<'a, S>(&self, span: Option<SpanRef<'a, S>>) -> Option<Surroundings>
     where
         S: for<'b> LookupSpan<'b>,
     {
         span?.scope().find_map(|span| {
             let extensions = span.extensions();
             let state = extensions.get::<SpanStates>()?.of(self.id)?;
-            Some((state.ids, state.anchor))
+            Some(state.surroundings())
         })
+    }
+
+    /// Adds the fields of the spans around an event, the nearest first: where two have a key, it wins.
+    fn inherit<S>(
+        &self,
+        event: &Event<'_>,
+        ctx: &Context<'_, S>,
+        fields: &mut Fields,
+        incomplete: &mut u32,
+    ) where
+        S: Subscriber + for<'b> LookupSpan<'b>,
+    {
+        let scope = ctx.event_scope(event).into_iter().flatten();
+        for span in scope {
+            if let Some(states) = span.extensions().get::<SpanStates>()
+                && let Some(state) = states.of(self.id)
+            {
+                fields.inherit(state.fields(), incomplete);
+            }
+        }
     }
 
     /// Runs `change` on this layer's state of the span, if it has one.
@@ -118,7 +153,7 @@ impl AxiomLayer {
 fn visitor<'a>(callsite: &'a Callsite, scratch: &'a mut Scratch) -> FieldVisitor<'a> {
     FieldVisitor {
         callsite,
-        attributes: &mut scratch.attributes,
+        fields: &mut scratch.fields,
         special: &mut scratch.special,
         incomplete: 0,
     }
@@ -141,12 +176,7 @@ where
             let mut visitor = visitor(callsite, scratch);
             attributes.record(&mut visitor);
             let incomplete = visitor.incomplete;
-            state.record(
-                callsite,
-                &mut scratch.attributes,
-                &scratch.special,
-                incomplete,
-            );
+            state.record(callsite, &scratch.fields, &scratch.special, incomplete);
         });
         let mut extensions = span.extensions_mut();
         match extensions.get_mut::<SpanStates>() {
@@ -164,12 +194,7 @@ where
             values.record(&mut visitor);
             let incomplete = visitor.incomplete;
             self.with_state(id, &ctx, |state| {
-                state.record(
-                    callsite,
-                    &mut scratch.attributes,
-                    &scratch.special,
-                    incomplete,
-                );
+                state.record(callsite, &scratch.fields, &scratch.special, incomplete);
             });
         });
     }
@@ -182,30 +207,44 @@ where
         let callsite = self.callsites.of(event.metadata());
         let span = ctx.event_span(event);
         let span_id = span.as_ref().map(SpanRef::id);
-        let ids = self.nearest(span).map(|(ids, _)| ids);
+        let around = self.nearest(span);
         self.encode(|scratch| {
             let mut visitor = visitor(callsite, scratch);
             event.record(&mut visitor);
-            let incomplete = visitor.incomplete;
-            thread::with_members(self.options.thread_names, |thread| {
+            let mut incomplete = visitor.incomplete;
+            if self.span_fields {
+                self.inherit(event, &ctx, &mut scratch.fields, &mut incomplete);
+            }
+            thread::with_members(self.thread_names, |thread| {
                 let record = EventRecord {
                     time,
                     callsite,
-                    attributes: &scratch.attributes,
+                    fields: &scratch.fields,
                     special: &scratch.special,
-                    ids,
+                    ids: around.as_ref().map(|around| around.ids),
                     thread,
                     incomplete,
-                    resource: &self.options.resource,
+                    frame: &self.frame,
                 };
                 record.put(&mut scratch.line);
+                if let (true, Some(id)) = (self.span_events, &span_id) {
+                    self.with_state(id, &ctx, |state| {
+                        state.add_event(|out| list::put_event(out, &record));
+                    });
+                }
             });
             self.push(&self.events, &scratch.line, incomplete);
             if let (true, Some(id)) = (callsite.is_error, &span_id) {
-                let message = scratch.special.error_message(&scratch.attributes);
+                let message = scratch.special.error_message(&scratch.fields);
                 self.with_state(id, &ctx, |state| state.mark_error(message));
             }
         });
+    }
+
+    fn on_follows_from(&self, id: &Id, follows: &Id, ctx: Context<'_, S>) {
+        if let Some(followed) = self.nearest(ctx.span(follows)) {
+            self.with_state(id, &ctx, |state| state.add_link(&followed.ids));
+        }
     }
 
     fn on_enter(&self, id: &Id, ctx: Context<'_, S>) {
@@ -227,7 +266,7 @@ where
             return;
         };
         self.encode(|scratch| {
-            let incomplete = state.put(&mut scratch.line, callsite, &self.options.resource);
+            let incomplete = state.put(&mut scratch.line, callsite, &self.frame);
             self.push(&self.spans, &scratch.line, incomplete);
         });
     }

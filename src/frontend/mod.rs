@@ -1,15 +1,22 @@
 //! What runs on the application's threads: an event or a closed span becomes one NDJSON line.
 
 mod callsite;
-mod fields;
 pub(crate) mod json;
 mod layer;
+mod list;
+mod members;
+mod placement;
 mod record;
 mod scratch;
 mod span;
 mod thread;
 mod time;
+mod visit;
 
+pub(crate) use self::callsite::CallsiteOptions;
 pub use self::layer::AxiomLayer;
 pub(crate) use self::layer::Options;
-pub(crate) use self::record::LINE_START;
+pub use self::placement::FieldPlacement;
+pub(crate) use self::placement::Placement;
+pub(crate) use self::record::{LINE_START, SpanIds};
+pub(crate) use self::span::SpanStates;

@@ -1,7 +1,10 @@
 //! One event or span as one NDJSON line: the schema's names and their order.
 
 use super::callsite::Callsite;
-use super::fields::{Attributes, Special};
+use super::list::List;
+use super::members::Fields;
+use super::placement::FieldPlacement;
+use super::visit::Special;
 use super::{json, time};
 use crate::trace::{SpanId, TraceId};
 
@@ -52,20 +55,22 @@ pub(crate) fn kind_from_field(json: &[u8]) -> Option<&'static str> {
 pub(crate) struct EventRecord<'a> {
     pub(crate) time: u64,
     pub(crate) callsite: &'a Callsite,
-    pub(crate) attributes: &'a Attributes,
+    pub(crate) fields: &'a Fields,
     pub(crate) special: &'a Special,
     pub(crate) ids: Option<SpanIds>,
     /// `,"thread.name":…` or nothing.
     pub(crate) thread: &'a [u8],
     pub(crate) incomplete: u32,
-    /// `,"service.name":…` when the resource does not travel in the labels header.
-    pub(crate) resource: &'a [u8],
+    pub(crate) frame: &'a Frame,
 }
 
 impl EventRecord<'_> {
     pub(crate) fn put(&self, line: &mut Vec<u8>) {
         put_time(line, self.time);
         line.extend_from_slice(&self.callsite.event);
+        if self.callsite.is_log {
+            put_log(line, self.special, self.frame.source_location);
+        }
         if !self.special.message.is_empty() {
             line.extend_from_slice(b",\"message\":");
             line.extend_from_slice(&self.special.message);
@@ -74,7 +79,8 @@ impl EventRecord<'_> {
             put_ids(line, ids);
         }
         line.extend_from_slice(self.thread);
-        put_rest(line, self.attributes, self.incomplete, self.resource);
+        self.frame
+            .put_rest(line, self.fields, &self.special.exception, self.incomplete);
     }
 }
 
@@ -82,16 +88,20 @@ pub(crate) struct SpanRecord<'a> {
     pub(crate) start: u64,
     pub(crate) duration: u64,
     pub(crate) busy: u64,
-    pub(crate) callsite: &'a Callsite,
+    /// As JSON, like the message of the status.
+    pub(crate) name: &'a [u8],
     pub(crate) ids: SpanIds,
     pub(crate) parent: Option<SpanId>,
     pub(crate) kind: &'static str,
     pub(crate) status: Status,
-    /// `name` and `status_message` are read.
-    pub(crate) special: &'a Special,
-    pub(crate) attributes: &'a Attributes,
+    pub(crate) status_message: &'a [u8],
+    pub(crate) exception: &'a [u8],
+    pub(crate) callsite: &'a Callsite,
+    pub(crate) fields: &'a Fields,
+    pub(crate) events: &'a List,
+    pub(crate) links: &'a List,
     pub(crate) incomplete: u32,
-    pub(crate) resource: &'a [u8],
+    pub(crate) frame: &'a Frame,
 }
 
 impl SpanRecord<'_> {
@@ -100,11 +110,7 @@ impl SpanRecord<'_> {
         line.extend_from_slice(b",\"duration\":");
         json::put_u64(line, self.duration);
         line.extend_from_slice(b",\"name\":");
-        if self.special.name.is_empty() {
-            line.extend_from_slice(&self.callsite.name);
-        } else {
-            line.extend_from_slice(&self.special.name);
-        }
+        line.extend_from_slice(self.name);
         line.extend_from_slice(b",\"kind\":\"");
         line.extend_from_slice(self.kind.as_bytes());
         line.push(b'"');
@@ -119,16 +125,20 @@ impl SpanRecord<'_> {
             Status::Ok => b",\"error\":false,\"status.code\":\"OK\"",
             Status::Error => b",\"error\":true,\"status.code\":\"ERROR\"",
         });
-        if !self.special.status_message.is_empty() {
+        // OpenTelemetry: the description belongs to an error only.
+        if self.status == Status::Error && !self.status_message.is_empty() {
             line.extend_from_slice(b",\"status.message\":");
-            line.extend_from_slice(&self.special.status_message);
+            line.extend_from_slice(self.status_message);
         }
         line.extend_from_slice(&self.callsite.span);
         line.extend_from_slice(b",\"busy_ns\":");
         json::put_u64(line, self.busy);
         line.extend_from_slice(b",\"idle_ns\":");
         json::put_u64(line, self.duration.saturating_sub(self.busy));
-        put_rest(line, self.attributes, self.incomplete, self.resource);
+        self.events.put(line, "events");
+        self.links.put(line, "links");
+        self.frame
+            .put_rest(line, self.fields, self.exception, self.incomplete);
     }
 }
 
@@ -146,16 +156,67 @@ fn put_ids(line: &mut Vec<u8>, ids: &SpanIds) {
     line.push(b'"');
 }
 
-fn put_rest(line: &mut Vec<u8>, attributes: &Attributes, incomplete: u32, resource: &[u8]) {
-    if let Some(members) = attributes.bytes.strip_suffix(b",") {
-        line.extend_from_slice(b",\"attributes\":{");
-        line.extend_from_slice(members);
-        line.push(b'}');
+/// Where a record of the `log` crate was made.
+fn put_log(line: &mut Vec<u8>, special: &Special, source_location: bool) {
+    let mut put = |name: &[u8], value: &[u8]| {
+        if !value.is_empty() {
+            line.extend_from_slice(name);
+            line.extend_from_slice(value);
+        }
+    };
+    put(b",\"target\":", &special.log_target);
+    if source_location {
+        put(b",\"code.file.path\":", &special.log_file);
+        put(b",\"code.line.number\":", &special.log_line);
     }
-    if incomplete > 0 {
-        line.extend_from_slice(b",\"incomplete\":");
-        json::put_u64(line, u64::from(incomplete));
+}
+
+/// What all records of a layer have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Frame {
+    pub(crate) placement: FieldPlacement,
+    pub(crate) source_location: bool,
+    /// `,"service.name":…` when the labels do not travel in the header.
+    pub(crate) labels: Box<[u8]>,
+}
+
+impl Frame {
+    /// The user's fields, and what ends a line.
+    fn put_rest(&self, line: &mut Vec<u8>, fields: &Fields, exception: &[u8], incomplete: u32) {
+        let (attributes, outer) = (fields.attributes.bytes(), fields.outer.bytes());
+        let custom: &[u8] = match self.placement {
+            FieldPlacement::Otlp => outer,
+            _ => b"",
+        };
+        if self.placement == FieldPlacement::TopLevel && !outer.is_empty() {
+            line.push(b',');
+            line.extend_from_slice(outer);
+            line.pop();
+        }
+        if !(attributes.is_empty() && exception.is_empty() && custom.is_empty()) {
+            line.extend_from_slice(b",\"attributes\":{");
+            line.extend_from_slice(attributes);
+            line.extend_from_slice(exception);
+            if !custom.is_empty() {
+                line.extend_from_slice(b"\"custom\":{");
+                line.extend_from_slice(custom);
+                close(line);
+                line.push(b',');
+            }
+            close(line);
+        }
+        if incomplete > 0 {
+            line.extend_from_slice(b",\"incomplete\":");
+            json::put_u64(line, u64::from(incomplete));
+        }
+        line.extend_from_slice(&self.labels);
+        line.extend_from_slice(b"}\n");
     }
-    line.extend_from_slice(resource);
-    line.extend_from_slice(b"}\n");
+}
+
+/// Ends an object whose members each have a comma behind them.
+pub(super) fn close(line: &mut [u8]) {
+    if let Some(last) = line.last_mut() {
+        *last = b'}';
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::fields::{Attributes, Special};
+use super::members::Fields;
+use super::visit::Special;
 
 /// How deep a `Debug` may record events while it is being recorded. It is a bug in that `Debug`;
 /// without a bound it would end in a stack overflow.
@@ -14,19 +15,19 @@ const KEPT_BYTES: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub(crate) line: Vec<u8>,
-    pub(crate) attributes: Attributes,
+    pub(crate) fields: Fields,
     pub(crate) special: Special,
 }
 
 impl Scratch {
     fn clear(&mut self) {
         self.line.clear();
-        self.attributes.clear();
+        self.fields.clear();
         self.special.clear();
     }
 
     fn capacity(&self) -> usize {
-        self.line.capacity() + self.attributes.bytes.capacity() + self.special.message.capacity()
+        self.line.capacity() + self.fields.capacity() + self.special.message.capacity()
     }
 }
 

@@ -115,8 +115,8 @@ impl TraceContext {
     /// The result is `None` unless there is exactly one `traceparent` and [`parse`](Self::parse) would take it.
     /// Several `tracestate` values are combined in order ("tracestate Header Field Values"). The
     /// `tracestate` is left out as a whole if any member breaks the grammar of level 2 (which includes
-    /// level 1's `tenant@system` keys), if there are more than 32 members, empty ones not counted, or
-    /// if a key comes twice. Above 512 characters, the number that the specification asks everyone to carry,
+    /// level 1's `tenant@system` keys), or if there are more than 32 members, empty ones not counted. Of
+    /// two members with one key the first is kept. Above 512 characters, the number that the specification asks everyone to carry,
     /// whole members are removed until it fits: first those longer than 128 characters, then
     /// any, each time from the right, where the oldest are ("tracestate Limits").
     #[must_use]

@@ -3,6 +3,8 @@
 //! NDJSON, the default, is the chunks' own bytes. The other layouts are made of the same lines.
 
 mod csv;
+#[cfg(feature = "zstd")]
+mod zstd;
 
 use std::io::{self, Write};
 
@@ -12,8 +14,6 @@ use super::batch::Batch;
 use crate::config::{Compression, Format};
 use crate::frontend::LINE_START;
 
-/// zstd's level. Of log-like batches, 3 is slower and no smaller (`cargo bench --bench compress`).
-const ZSTD_LEVEL: i32 = 1;
 /// gzip's level: the fastest.
 const GZIP_LEVEL: u32 = 1;
 /// What bodies shrink to at the most, near enough for a first guess at a buffer.
@@ -133,7 +133,8 @@ enum Compressor {
     Plain,
     Gzip,
     /// Kept from batch to batch: its tables are most of the cost of a small body.
-    Zstd(zstd::stream::raw::Encoder<'static>),
+    #[cfg(feature = "zstd")]
+    Zstd(zstd::Compressor),
 }
 
 impl std::fmt::Debug for Encoder {
@@ -151,7 +152,8 @@ impl Encoder {
         let compressor = match compression {
             Compression::None => Compressor::Plain,
             Compression::Gzip => Compressor::Gzip,
-            Compression::Zstd => Compressor::Zstd(zstd::stream::raw::Encoder::new(ZSTD_LEVEL)?),
+            #[cfg(feature = "zstd")]
+            Compression::Zstd => Compressor::Zstd(zstd::Compressor::new()?),
         };
         Ok(Self { layout, compressor })
     }
@@ -173,13 +175,9 @@ impl Encoder {
                 self.layout.write(batch, &mut encoder)?;
                 (encoder.finish()?, Some("gzip"))
             }
-            Compressor::Zstd(encoder) => {
-                use zstd::stream::raw::Operation;
-                encoder.reinit()?;
-                let mut stream = ZstdStream {
-                    encoder,
-                    out: Vec::with_capacity(guess),
-                };
+            #[cfg(feature = "zstd")]
+            Compressor::Zstd(compressor) => {
+                let mut stream = compressor.begin(Vec::with_capacity(guess))?;
                 self.layout.write(batch, &mut stream)?;
                 (stream.finish()?, Some("zstd"))
             }
@@ -188,51 +186,6 @@ impl Encoder {
             bytes: bytes.into(),
             encoding,
         })
-    }
-}
-
-/// Feeds a borrowed encoder; the crate's own writers want to own theirs.
-struct ZstdStream<'a> {
-    encoder: &'a mut zstd::stream::raw::Encoder<'static>,
-    out: Vec<u8>,
-}
-
-impl ZstdStream<'_> {
-    /// Room that one step may fill.
-    const STEP: usize = 32 * 1024;
-
-    fn step<T>(
-        &mut self,
-        run: impl FnOnce(
-            &mut zstd::stream::raw::Encoder<'static>,
-            &mut zstd::stream::raw::OutBuffer<'_, Vec<u8>>,
-        ) -> io::Result<T>,
-    ) -> io::Result<T> {
-        let used = self.out.len();
-        self.out.reserve(Self::STEP);
-        let mut buffer = zstd::stream::raw::OutBuffer::around_pos(&mut self.out, used);
-        run(self.encoder, &mut buffer)
-    }
-
-    fn finish(mut self) -> io::Result<Vec<u8>> {
-        use zstd::stream::raw::Operation;
-        while self.step(|encoder, out| encoder.finish(out, true))? > 0 {}
-        Ok(self.out)
-    }
-}
-
-impl Write for ZstdStream<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        use zstd::stream::raw::{InBuffer, Operation};
-        let mut input = InBuffer::around(bytes);
-        while input.pos < bytes.len() {
-            self.step(|encoder, out| encoder.run(&mut input, out))?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

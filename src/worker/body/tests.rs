@@ -102,7 +102,7 @@ fn compressed_bodies_decode_to_the_plain_one_time_after_time() {
                 Some("gzip") => flate2::read::GzDecoder::new(&body.bytes[..])
                     .read_to_string(&mut decoded)
                     .unwrap(),
-                Some("zstd") => zstd::stream::read::Decoder::new(&body.bytes[..])
+                Some("zstd") => ::zstd::stream::read::Decoder::new(&body.bytes[..])
                     .unwrap()
                     .read_to_string(&mut decoded)
                     .unwrap(),

@@ -1,0 +1,217 @@
+//! The members of a JSON object under construction: no key twice, bounded in number and bytes.
+
+use std::ops::Range;
+
+use super::callsite::Callsite;
+use super::json;
+
+/// All attributes of a record.
+pub(crate) const ATTRIBUTES_BYTES: usize = 640 * 1024;
+/// A dataset on Axiom's personal plan has 256 fields (docs/limits): one record must not exhaust it.
+pub(crate) const ATTRIBUTES: u32 = 250;
+
+/// The members written so far, as `"key":value,"key":value,`.
+#[derive(Debug, Default)]
+pub(crate) struct Members {
+    bytes: Vec<u8>,
+    /// Which of the first 64 slots have a value.
+    set: u64,
+    count: u32,
+}
+
+impl Members {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.set = 0;
+        self.count = 0;
+    }
+
+    fn copy_from(&mut self, other: &Self) {
+        self.bytes.clone_from(&other.bytes);
+        self.set = other.set;
+        self.count = other.count;
+    }
+
+    /// With a comma behind each, the last one too.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Removes an earlier value of the same key. `true`: there was one.
+    fn remove(&mut self, slot: usize, key: &[u8]) -> bool {
+        let bit = bit(slot);
+        let may_be_set = bit == 0 || self.set & bit != 0;
+        match may_be_set.then(|| self.find(key)).flatten() {
+            Some(entry) => {
+                self.bytes.drain(entry);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Where the entry of a key lies, its comma included.
+    fn find(&self, key: &[u8]) -> Option<Range<usize>> {
+        let mut at = 0;
+        while at < self.bytes.len() {
+            let end = at + json::value_len(&self.bytes[at..]) + 1;
+            if self.bytes[at..end].starts_with(key) {
+                return Some(at..end);
+            }
+            at = end;
+        }
+        None
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let (entry, after) = rest.split_at(json::value_len(rest) + 1);
+            rest = after;
+            Some(entry)
+        })
+    }
+}
+
+/// Fields from the 65th on have no bit: they are searched for each time.
+fn bit(slot: usize) -> u64 {
+    u32::try_from(slot)
+        .ok()
+        .and_then(|slot| 1_u64.checked_shl(slot))
+        .unwrap_or(0)
+}
+
+/// The user's fields of a record: those in `attributes`, and those that have another place.
+#[derive(Debug, Default)]
+pub(crate) struct Fields {
+    pub(crate) attributes: Members,
+    /// At the top level, or in `attributes.custom`: see [`Placement`](super::placement::Placement).
+    pub(crate) outer: Members,
+}
+
+impl Fields {
+    pub(crate) fn clear(&mut self) {
+        self.attributes.clear();
+        self.outer.clear();
+    }
+
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.attributes.copy_from(&other.attributes);
+        self.outer.copy_from(&other.outer);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes() == 0
+    }
+
+    fn bytes(&self) -> usize {
+        self.attributes.bytes.len() + self.outer.bytes.len()
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.attributes.bytes.capacity() + self.outer.bytes.capacity()
+    }
+
+    fn group(&mut self, is_outer: bool) -> &mut Members {
+        if is_outer {
+            &mut self.outer
+        } else {
+            &mut self.attributes
+        }
+    }
+
+    /// Makes room for a value of at most `cap` bytes in place of an earlier one of the same key, and
+    /// lends the buffer with the key written. `None`: the record is full.
+    pub(crate) fn begin(
+        &mut self,
+        is_outer: bool,
+        slot: usize,
+        key: &[u8],
+        cap: usize,
+    ) -> Option<(&mut Vec<u8>, usize)> {
+        // Any number, and a text of which a reader still sees something.
+        const LEAST: usize = 64;
+        let cap = cap.min(ATTRIBUTES_BYTES.saturating_sub(self.bytes() + key.len()));
+        let count = self.attributes.count + self.outer.count;
+        let group = self.group(is_outer);
+        if cap < LEAST {
+            return None;
+        }
+        if !group.remove(slot, key) {
+            if count >= ATTRIBUTES {
+                return None;
+            }
+            group.set |= bit(slot);
+            group.count += 1;
+        }
+        group.bytes.extend_from_slice(key);
+        Some((&mut group.bytes, cap))
+    }
+
+    /// Takes over what `later` holds; where both have a key, the later value wins.
+    pub(crate) fn merge(&mut self, callsite: &Callsite, later: &Self, incomplete: &mut u32) {
+        for is_outer in [false, true] {
+            let group = if is_outer {
+                &later.outer
+            } else {
+                &later.attributes
+            };
+            for entry in group.entries() {
+                let plan = callsite
+                    .fields
+                    .iter()
+                    .find(|plan| entry.starts_with(&plan.key));
+                let Some(plan) = plan else { continue };
+                let value = &entry[plan.key.len()..];
+                match self.begin(is_outer, plan.slot, &plan.key, value.len().max(64)) {
+                    Some((out, cap)) if value.len() <= cap + 1 => out.extend_from_slice(value),
+                    Some((out, _)) => {
+                        out.extend_from_slice(b"null,");
+                        *incomplete += 1;
+                    }
+                    None => *incomplete += 1,
+                }
+            }
+        }
+    }
+
+    /// Adds those of `outward` whose key is not there yet.
+    pub(crate) fn inherit(&mut self, outward: &Self, incomplete: &mut u32) {
+        for is_outer in [false, true] {
+            let group = if is_outer {
+                &outward.outer
+            } else {
+                &outward.attributes
+            };
+            for entry in group.entries() {
+                let key = &entry[..json::key_len(entry)];
+                let bytes = self.bytes();
+                let count = self.attributes.count + self.outer.count;
+                let group = self.group(is_outer);
+                if group.find(key).is_some() {
+                    continue;
+                }
+                if count >= ATTRIBUTES || bytes + entry.len() > ATTRIBUTES_BYTES {
+                    *incomplete += 1;
+                    continue;
+                }
+                group.bytes.extend_from_slice(entry);
+                group.count += 1;
+            }
+        }
+    }
+
+    /// The value of a key, empty if it is not there.
+    pub(crate) fn value(&self, key: &[u8]) -> &[u8] {
+        [&self.attributes, &self.outer]
+            .into_iter()
+            .find_map(|group| {
+                let entry = group.find(key)?;
+                Some(&group.bytes[entry.start + key.len()..entry.end - 1])
+            })
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,300 @@
+//! Visits the fields of an event or a span and appends them as JSON members.
+//!
+//! The only place where the application's own `Debug`, `Display` and `Error` code runs. No lock is
+//! held meanwhile, and a panic in it spoils no more than its own value.
+
+use std::error::Error;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tracing_core::Field;
+use tracing_core::field::Visit;
+
+use super::callsite::{Callsite, NAME_BYTES, Role};
+use super::json;
+use super::members::Fields;
+
+/// One value at most. With a message and all attributes at their caps, the labels (64 KiB) and the rest,
+/// a line stays below 1,000,000 bytes: Axiom refuses a whole request for one line above 1 MiB.
+pub(crate) const VALUE_BYTES: usize = 256 * 1024;
+/// `status.message` of a span.
+const STATUS_MESSAGE_BYTES: usize = 4 * 1024;
+/// Each of the members that describe an exception.
+const EXCEPTION_BYTES: usize = 16 * 1024;
+/// Causes of an error that are followed; the chain may be a circle.
+const ERROR_CAUSES: usize = 32;
+
+/// What fields of a special meaning said, as JSON; empty when absent.
+#[derive(Debug, Default)]
+pub(crate) struct Special {
+    pub(crate) message: Vec<u8>,
+    pub(crate) name: Vec<u8>,
+    pub(crate) kind: Vec<u8>,
+    pub(crate) status_code: Vec<u8>,
+    pub(crate) status_message: Vec<u8>,
+    /// Of a record made through the `log` crate: where it was really made.
+    pub(crate) log_target: Vec<u8>,
+    pub(crate) log_file: Vec<u8>,
+    pub(crate) log_line: Vec<u8>,
+    /// The members `"exception.message":…,` and so on of the first error among the fields.
+    pub(crate) exception: Vec<u8>,
+    /// That error's own text.
+    pub(crate) error: Vec<u8>,
+}
+
+impl Special {
+    /// What an ERROR event says of the span around it: its message, else its `error` field.
+    pub(crate) fn error_message<'a>(&'a self, fields: &'a Fields) -> &'a [u8] {
+        let candidates = [&self.message, &self.error, fields.value(b"\"error\":")];
+        candidates
+            .into_iter()
+            .find(|text| text.starts_with(b"\"") && text.len() <= STATUS_MESSAGE_BYTES)
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        for text in [
+            &mut self.message,
+            &mut self.name,
+            &mut self.kind,
+            &mut self.status_code,
+            &mut self.status_message,
+            &mut self.log_target,
+            &mut self.log_file,
+            &mut self.log_line,
+            &mut self.exception,
+            &mut self.error,
+        ] {
+            text.clear();
+        }
+    }
+}
+
+pub(crate) struct FieldVisitor<'a> {
+    pub(crate) callsite: &'a Callsite,
+    pub(crate) fields: &'a mut Fields,
+    pub(crate) special: &'a mut Special,
+    /// Values shortened, left out or unreadable.
+    pub(crate) incomplete: u32,
+}
+
+impl FieldVisitor<'_> {
+    /// `write` appends one JSON value of at most so many bytes and says whether it is whole.
+    fn put(&mut self, field: &Field, write: impl FnOnce(&mut Vec<u8>, usize) -> bool) {
+        let Some(plan) = self.callsite.fields.get(field.index()) else {
+            self.incomplete += 1;
+            return;
+        };
+        let special = &mut *self.special;
+        let text = match plan.role {
+            Role::Attribute => None,
+            Role::Message => Some((&mut special.message, VALUE_BYTES)),
+            Role::OtelName => Some((&mut special.name, NAME_BYTES)),
+            Role::OtelKind => Some((&mut special.kind, 64)),
+            Role::OtelStatusCode => Some((&mut special.status_code, 64)),
+            Role::OtelStatusDescription => {
+                Some((&mut special.status_message, STATUS_MESSAGE_BYTES))
+            }
+            Role::LogTarget => Some((&mut special.log_target, NAME_BYTES)),
+            Role::LogFile => Some((&mut special.log_file, NAME_BYTES)),
+            Role::LogLine => {
+                special.log_line.clear();
+                write(&mut special.log_line, 64);
+                return;
+            }
+            // Told by the target.
+            Role::LogModule => return,
+        };
+        let whole = match text {
+            Some((text, cap)) => {
+                text.clear();
+                let whole = write(text, cap);
+                if text.first() != Some(&b'"') {
+                    text.insert(0, b'"');
+                    text.push(b'"');
+                }
+                whole
+            }
+            None => match self
+                .fields
+                .begin(plan.is_outer, plan.slot, &plan.key, VALUE_BYTES)
+            {
+                Some((out, cap)) => {
+                    let whole = write(out, cap);
+                    out.push(b',');
+                    whole
+                }
+                None => false,
+            },
+        };
+        if !whole || plan.shortened {
+            self.incomplete += 1;
+        }
+    }
+
+    fn put_user_fmt(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        self.put(field, |out, cap| put_caught(out, value, cap));
+    }
+
+    /// OpenTelemetry's attributes of an exception, for the first error of a record.
+    fn put_exception(&mut self, error: &(dyn Error + 'static)) {
+        if self.callsite.has_exception || !self.special.exception.is_empty() {
+            return;
+        }
+        let (out, message) = (&mut self.special.exception, &mut self.special.error);
+        let mut whole = put_caught(message, format_args!("{error}"), STATUS_MESSAGE_BYTES);
+        out.extend_from_slice(b"\"exception.message\":");
+        out.extend_from_slice(message);
+        out.extend_from_slice(b",\"exception.type\":");
+        put_type(out, error);
+        out.push(b',');
+        if catch_unwind(AssertUnwindSafe(|| error.source().is_some())).unwrap_or(false) {
+            out.extend_from_slice(b"\"exception.stacktrace\":");
+            whole &= put_caught(out, format_args!("{}", Causes(error)), EXCEPTION_BYTES);
+            out.push(b',');
+        }
+        if !whole {
+            self.incomplete += 1;
+        }
+    }
+}
+
+/// Appends what a value of the application's formats to, or what became of that.
+fn put_caught(out: &mut Vec<u8>, value: fmt::Arguments<'_>, cap: usize) -> bool {
+    let start = out.len();
+    let written = catch_unwind(AssertUnwindSafe(|| json::put_fmt(out, value, cap)));
+    let instead = match written {
+        Ok(Ok(whole)) => return whole,
+        Ok(Err(fmt::Error)) => "<failed to format>",
+        Err(payload) => {
+            // Dropping a payload may panic again.
+            std::mem::forget(payload);
+            "<panicked while formatting>"
+        }
+    };
+    out.truncate(start);
+    json::put_str(out, instead, VALUE_BYTES);
+    false
+}
+
+/// A `dyn Error` does not tell its type, but what `Debug` begins with does: the name of a struct, or of
+/// an enum's variant.
+fn put_type(out: &mut Vec<u8>, error: &(dyn Error + 'static)) {
+    struct Word<'a>(&'a mut String);
+    impl fmt::Write for Word<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let word = text
+                .split(|char: char| !char.is_alphanumeric() && !matches!(char, '_' | ':'))
+                .next()
+                .unwrap_or_default();
+            self.0.push_str(word);
+            if word.len() < text.len() || self.0.len() > NAME_BYTES {
+                return Err(fmt::Error);
+            }
+            Ok(())
+        }
+    }
+    let mut name = String::new();
+    // An error is how the formatting is ended early.
+    let written = catch_unwind(AssertUnwindSafe(|| {
+        fmt::write(&mut Word(&mut name), format_args!("{error:?}")).is_ok()
+    }));
+    if written.is_err() || name.is_empty() {
+        name = "Error".to_owned();
+    }
+    json::put_str(out, &name, NAME_BYTES);
+}
+
+impl Visit for FieldVisitor<'_> {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, |out, _| {
+            json::put_f64(out, value);
+            true
+        });
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, |out, _| {
+            json::put_i64(out, value);
+            true
+        });
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, |out, _| {
+            json::put_u64(out, value);
+            true
+        });
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        self.put(field, |out, _| {
+            json::put_i128(out, value);
+            true
+        });
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        self.put(field, |out, _| {
+            json::put_u128(out, value);
+            true
+        });
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, |out, _| {
+            json::put_bool(out, value);
+            true
+        });
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, |out, cap| json::put_str(out, value, cap));
+    }
+
+    fn record_bytes(&mut self, field: &Field, value: &[u8]) {
+        self.put(field, |out, cap| json::put_hex(out, value, cap));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.put_user_fmt(field, format_args!("{}", Chain(value)));
+        self.put_exception(value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put_user_fmt(field, format_args!("{value:?}"));
+    }
+}
+
+/// An error and its causes, joined by `: `.
+struct Chain<'a>(&'a (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        for _ in 0..ERROR_CAUSES {
+            let Some(error) = cause else { break };
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// The causes of an error, a line each.
+struct Causes<'a>(&'a (dyn Error + 'static));
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut cause = self.0.source();
+        let mut line_end = "";
+        for _ in 0..ERROR_CAUSES {
+            let Some(error) = cause else { break };
+            write!(f, "{line_end}caused by: {error}")?;
+            line_end = "\n";
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
