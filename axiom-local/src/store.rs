@@ -219,3 +219,52 @@ impl Store {
         self.evicted
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(header_bytes: usize) -> Request {
+        let header = ("x-large".to_owned(), "x".repeat(header_bytes));
+        Request {
+            index: 0,
+            method: "POST".into(),
+            path: "/v1/ingest/logs".into(),
+            style: None,
+            dataset: None,
+            http2: false,
+            headers: [header].into(),
+            content_type: None,
+            content_encoding: None,
+            labels: serde_json::Map::new(),
+            wire_bytes: 0,
+            decoded_bytes: 0,
+            events: 0,
+            ingested: 0,
+            status: None,
+            fault: None,
+            received_at: std::time::Instant::now(),
+        }
+    }
+
+    #[test]
+    fn requests_are_bounded_by_number_and_by_size() {
+        let mut store = Store::new(1, 1);
+        for _ in 0..MAX_REQUESTS + 10 {
+            store.begin(request(0));
+        }
+        assert_eq!(store.requests().len(), MAX_REQUESTS);
+        for _ in 0..300 {
+            store.begin(request(1024 * 1024));
+        }
+        assert!((100..=128).contains(&store.requests().len()));
+        assert_eq!(store.requests_seen(), MAX_REQUESTS as u64 + 310);
+        let last = store.requests_seen() - 1;
+        store.update(0, |_| panic!("long forgotten"));
+        store.update(last, |request| request.events = 7);
+        assert_eq!(
+            store.requests().back().map(|r| (r.index, r.events)),
+            Some((last, 7))
+        );
+    }
+}

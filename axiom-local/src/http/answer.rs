@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Response};
 use serde_json::{Value, json};
-use tokio::time::Interval;
+use tokio::time::{Interval, Sleep};
 
 use crate::ingest::Failure;
 
@@ -137,7 +138,7 @@ pub(crate) struct AnswerBody {
 enum Way {
     Whole,
     Cut {
-        paused: bool,
+        pause: Pin<Box<Sleep>>,
     },
     Trickle {
         every: Box<Interval>,
@@ -146,6 +147,9 @@ enum Way {
         sent: u64,
     },
 }
+
+/// The half that was given must be on its way before the end: an error overtakes what HTTP/2 has not yet sent.
+const BEFORE_CUT: Duration = Duration::from_millis(50);
 
 /// How often a trickle flows; slower ones take one tick for each byte.
 const TICKS_PER_SECOND: u64 = 10;
@@ -161,7 +165,9 @@ impl AnswerBody {
                 let half = body.len() / 2;
                 AnswerBody {
                     rest: body.slice(..half),
-                    way: Way::Cut { paused: false },
+                    way: Way::Cut {
+                        pause: Box::pin(tokio::time::sleep(BEFORE_CUT)),
+                    },
                 }
             }
             Delivery::Trickle(rate) => {
@@ -192,12 +198,8 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         let this = &mut *self;
         let next = match &mut this.way {
-            Way::Cut { paused } if this.rest.is_empty() => {
-                // Once more around: the half that was given is sent before the connection ends.
-                if !std::mem::replace(paused, true) {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+            Way::Cut { pause } if this.rest.is_empty() => {
+                ready!(pause.as_mut().poll(cx));
                 return Poll::Ready(Some(Err(CutOff)));
             }
             _ if this.rest.is_empty() => return Poll::Ready(None),

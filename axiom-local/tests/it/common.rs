@@ -1,19 +1,20 @@
 //! A client small enough to see through: requests as bytes on a socket.
-#![allow(
-    dead_code,
-    clippy::allow_attributes,
-    reason = "each test binary uses a part of it"
-)]
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use axiom_local::{Rule, Server};
 use serde_json::Value;
 
 /// Long enough for the slowest machine; reached only by a failing test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The rules that were broken, one entry for each breach.
+pub(crate) fn broken(server: &Server) -> Vec<Rule> {
+    server.violations().iter().map(|v| v.rule).collect()
+}
 
 /// A timestamp without fault.
 pub(crate) const TIME: &str = "2026-01-01T00:00:00.000000000Z";
@@ -21,6 +22,7 @@ pub(crate) const TIME: &str = "2026-01-01T00:00:00.000000000Z";
 /// A request that breaks no rule unless told to.
 #[derive(Clone)]
 pub(crate) struct Post {
+    pub(crate) method: &'static str,
     pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
@@ -28,6 +30,7 @@ pub(crate) struct Post {
 
 pub(crate) fn post(path: &str, body: impl AsRef<[u8]>) -> Post {
     Post {
+        method: "POST",
         path: path.into(),
         headers: [
             ("Host", "localhost"),
@@ -39,6 +42,14 @@ pub(crate) fn post(path: &str, body: impl AsRef<[u8]>) -> Post {
         .into(),
         body: body.as_ref().to_vec(),
     }
+}
+
+/// One event without a time, as an array, to `/v1/ingest/logs`; the time is added.
+pub(crate) fn one(fields: &str) -> Post {
+    post(
+        "/v1/ingest/logs",
+        format!(r#"[{{"_time":"{TIME}",{fields}}}]"#),
+    )
 }
 
 /// A response as it came.
@@ -70,7 +81,7 @@ impl Post {
     }
 
     pub(crate) fn head(&self) -> String {
-        let mut head = format!("POST {} HTTP/1.1\r\n", self.path);
+        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -82,9 +93,19 @@ impl Post {
     pub(crate) fn start(&self, addr: SocketAddr) -> TcpStream {
         let mut stream = TcpStream::connect(addr).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(self.head().as_bytes()).unwrap();
-        stream.write_all(&self.body).unwrap();
+        stream.write_all(&self.bytes()).unwrap();
         stream
+    }
+
+    /// Head and body in one piece: in two, the second may wait for the first to be acknowledged.
+    fn bytes(&self) -> Vec<u8> {
+        [self.head().as_bytes(), &self.body].concat()
+    }
+
+    /// Sends it on a connection that is already there.
+    pub(crate) fn send_on(&self, stream: &mut TcpStream) -> Answer {
+        stream.write_all(&self.bytes()).unwrap();
+        read_answer(stream).unwrap()
     }
 
     pub(crate) fn send(&self, addr: SocketAddr) -> Answer {
@@ -111,10 +132,13 @@ pub(crate) fn read_answer(stream: &mut TcpStream) -> io::Result<Answer> {
         .unwrap()
         .parse()
         .unwrap();
-    let headers: BTreeMap<String, String> = lines
-        .map(|line| line.split_once(": ").unwrap())
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-        .collect();
+    let mut headers: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in lines.map(|line| line.split_once(": ").unwrap()) {
+        headers
+            .entry(name.to_ascii_lowercase())
+            .and_modify(|all| *all = format!("{all}, {value}"))
+            .or_insert_with(|| value.to_owned());
+    }
     let length: usize = headers["content-length"].parse().unwrap();
     let mut body = bytes.split_off(head_end + 4);
     while body.len() < length {
@@ -125,6 +149,12 @@ pub(crate) fn read_answer(stream: &mut TcpStream) -> io::Result<Answer> {
         headers,
         body,
     })
+}
+
+/// Reads until the other end closes; an error is how else it ended.
+pub(crate) fn read_to_end(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).map(|_| bytes)
 }
 
 fn read_some(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<()> {

@@ -1,8 +1,11 @@
 //! Each endpoint, layout and encoding: what is sent arrives, and the answer is Axiom's.
 
-use crate::common::{TIME, gzip, post, zstd};
-use axiom_local::{DEFAULT_DATASET, Server, Style};
+use std::io::Write;
+
+use axiom_local::{DEFAULT_DATASET, Rule, Server, Style};
 use serde_json::{Value, json};
+
+use crate::common::{TIME, broken, gzip, one, post, read_answer, zstd};
 
 fn event(n: u32) -> String {
     format!(r#"{{"_time":"{TIME}","n":{n},"nested":{{"deep":"x"}}}}"#)
@@ -107,4 +110,136 @@ fn every_layout_and_encoding_arrives() {
             assert_eq!(server.requests()[0].decoded_bytes, body.len());
         }
     }
+}
+
+#[test]
+fn options_of_the_query_and_the_headers_are_followed() {
+    let server = Server::start().unwrap();
+    let timed = post(
+        "/v1/ingest/timed?timestamp-field=at",
+        format!(r#"[{{"at":"{TIME}","n":1}}]"#),
+    );
+    assert_eq!(timed.send(server.addr()).status, 200);
+    assert_eq!(
+        Value::from(server.events("timed")[0].clone()),
+        json!({"_time": TIME, "at": TIME, "n": 1})
+    );
+    let rows = post(
+        "/v1/ingest/rows?csv-delimiter=%3B",
+        format!("{TIME};x y;7\n"),
+    )
+    .header("Content-Type", "text/csv")
+    .header("X-Axiom-CSV-Fields", "_time, text, n");
+    assert_eq!(rows.send(server.addr()).status, 200);
+    assert_eq!(
+        Value::from(server.events("rows")[0].clone()),
+        json!({"_time": TIME, "text": "x y", "n": 7})
+    );
+    assert_eq!(server.violations(), []);
+}
+
+#[test]
+fn labels_join_every_event_and_are_counted_once() {
+    let server = Server::start().unwrap();
+    let labels = r#"{"service.name":"shop","resource":{"host":{"name":"h"}}}"#;
+    let body = format!("[{},{}]", event(1), event(2));
+    let answer = post("/v1/ingest/logs", &body)
+        .header("X-Axiom-Event-Labels", labels)
+        .send(server.addr());
+    assert_eq!(answer.json()["processedBytes"], body.len() + labels.len());
+    for event in server.events("logs") {
+        assert_eq!(event.get("service.name").unwrap(), "shop");
+        assert_eq!(event.get("resource.host.name").unwrap(), "h");
+        assert_eq!(event.get("nested.deep").unwrap(), "x");
+    }
+    assert_eq!(server.requests()[0].labels["service.name"], "shop");
+    assert_eq!(server.violations(), []);
+}
+
+#[test]
+fn headers_that_clients_get_wrong_are_noted_and_tolerated_where_they_can_be() {
+    for (request, rule, status) in [
+        (
+            one("\"n\":1").without("User-Agent"),
+            Rule::MissingUserAgent,
+            200,
+        ),
+        (
+            one("\"n\":1").without("Content-Type"),
+            Rule::UnknownContentType,
+            200,
+        ),
+        (
+            one("\"n\":1").header("Content-Type", "text/plain"),
+            Rule::UnknownContentType,
+            200,
+        ),
+        (
+            one("\"n\":1").header("Content-Encoding", ""),
+            Rule::EmptyContentEncoding,
+            200,
+        ),
+        (
+            one("\"n\":1").header("Content-Encoding", "1"),
+            Rule::UnknownContentEncoding,
+            200,
+        ),
+        (
+            one("\"n\":1").header("Content-Encoding", "br"),
+            Rule::UnknownContentEncoding,
+            415,
+        ),
+        (post("/v1/ingest/logs", ""), Rule::EmptyBody, 200),
+        (
+            one("\"n\":1").header("Content-Encoding", "gzip"),
+            Rule::BodyNotUnderstood,
+            400,
+        ),
+        (post("/v1/ingest/logs", "[{]"), Rule::BodyNotUnderstood, 400),
+        (post("/v1/ingest/logs", "[1]"), Rule::BodyNotUnderstood, 400),
+        (
+            post("/v1/ingest/logs", b"[\"\xff\"]"),
+            Rule::BodyNotUnderstood,
+            400,
+        ),
+        (
+            one("\"n\":1").header("X-Axiom-Event-Labels", "[1]"),
+            Rule::LabelsMalformed,
+            400,
+        ),
+    ] {
+        let server = Server::start().unwrap();
+        let answer = request.send(server.addr());
+        assert_eq!(broken(&server), [rule]);
+        assert_eq!(answer.status, status, "{rule}");
+        let stored = u64::from(status == 200 && rule != Rule::EmptyBody);
+        assert_eq!(server.ingested(), stored, "{rule}");
+    }
+    let server = Server::start().unwrap();
+    let browser = one("\"n\":1")
+        .without("User-Agent")
+        .header("X-Axiom-Client", "axiom-js/2.0.0");
+    browser.send(server.addr());
+    assert_eq!(server.violations(), []);
+}
+
+#[test]
+fn one_connection_carries_many_requests_and_a_chunked_body() {
+    let server = Server::start().unwrap();
+    let mut stream = one("\"n\":1").start(server.addr());
+    assert_eq!(read_answer(&mut stream).unwrap().status, 200);
+    assert_eq!(one("\"n\":2").send_on(&mut stream).status, 200);
+    let chunked = one("\"n\":3");
+    let (first, second) = chunked.body.split_at(7);
+    let head = chunked.head();
+    let (before, _) = head.split_once("Content-Length").unwrap();
+    let mut bytes = format!("{before}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
+    for chunk in [first, second, b""] {
+        bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        bytes.extend_from_slice(chunk);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    stream.write_all(&bytes).unwrap();
+    assert_eq!(read_answer(&mut stream).unwrap().status, 200);
+    assert_eq!(numbers(&server, "logs"), [1, 2, 3]);
 }

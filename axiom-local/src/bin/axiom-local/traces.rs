@@ -97,3 +97,87 @@ impl Traces {
         Some(trace.rows)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    use axiom_local::Server;
+
+    use super::*;
+
+    /// Rows as the server would give them; each text is the members of an object after its trace id.
+    fn rows(members: &[&str]) -> Vec<Event> {
+        let server = Server::start().unwrap();
+        let body: String = members
+            .iter()
+            .map(|members| format!("{{\"trace_id\":\"t\",{members}}}\n"))
+            .collect();
+        let mut stream = TcpStream::connect(server.addr()).unwrap();
+        let request = format!(
+            "POST /v1/ingest/logs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+        server.all_events()
+    }
+
+    const ROOT: &str = r#""span_id":"a","name":"root","kind":"internal","duration":1"#;
+    const CHILD: &str =
+        r#""span_id":"b","parent_span_id":"a","name":"child","kind":"internal","duration":1"#;
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_trace_with_its_root_waits_for_half_a_second_of_quiet() {
+        let rows = rows(&[ROOT, CHILD]);
+        let start = Instant::now();
+        let mut traces = Traces::default();
+        traces.add("t", &rows[0], start);
+        assert_eq!(traces.due(start + 499 * MS).len(), 0);
+        traces.add("t", &rows[1], start + 499 * MS);
+        assert_eq!(traces.due(start + 998 * MS).len(), 0);
+        let due = traces.due(start + 999 * MS);
+        assert_eq!((due.len(), due[0].len()), (1, 2));
+        assert_eq!(traces.due(start + 9_000 * MS).len(), 0);
+    }
+
+    #[test]
+    fn a_trace_without_a_root_waits_for_longer() {
+        let rows = rows(&[CHILD, r#""span_id":"a","message":"an event is no root""#]);
+        let start = Instant::now();
+        let mut traces = Traces::default();
+        for row in &rows {
+            traces.add("t", row, start);
+        }
+        assert_eq!(traces.due(start + 4_999 * MS).len(), 0);
+        assert_eq!(traces.due(start + 5_000 * MS).len(), 1);
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_comes_out_oldest_first() {
+        let rows = rows(&[CHILD]);
+        let start = Instant::now();
+        let mut traces = Traces::default();
+        for n in 0..=MAX_ROWS {
+            let later = u32::try_from(n).unwrap() * Duration::from_nanos(1);
+            traces.add(&format!("t{n}"), &rows[0], start + later);
+            if n < MAX_ROWS {
+                assert_eq!(traces.rows, n + 1);
+            }
+        }
+        assert_eq!(traces.due(start).len(), MAX_ROWS + 1);
+        assert_eq!((traces.rows, traces.bytes, traces.all().len()), (0, 0, 0));
+        for name in ["new", "old"] {
+            let at = if name == "old" { start } else { start + MS };
+            traces.add(name, &rows[0], at);
+            traces.add(name, &rows[0], start + 2 * MS);
+            if name == "old" {
+                traces.add(name, &rows[0], start + 3 * MS);
+            }
+        }
+        let lengths: Vec<usize> = traces.all().iter().map(Vec::len).collect();
+        assert_eq!(lengths, [3, 2]);
+    }
+}
