@@ -98,3 +98,7 @@ pub use crate::http::DEFAULT_DATASET;
 pub use crate::request::{Request, Style};
 pub use crate::server::{Builder, Server};
 pub use crate::violation::{Rule, Violation};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -78,6 +78,15 @@ fn many_datasets_do_not_use_up_the_descriptors() {
         assert_eq!(text.lines().count(), 2);
     }
     assert_eq!(server.datasets().len(), 100);
+    #[cfg(target_os = "linux")]
+    {
+        let open = std::fs::read_dir("/proc/self/fd")
+            .unwrap()
+            .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+            .filter(|file| file.starts_with(&scratch.0))
+            .count();
+        assert!((1..=64).contains(&open), "{open} files are open");
+    }
 }
 
 #[test]
