@@ -81,6 +81,9 @@
 //! Memory is bounded: the oldest events, requests and violations are forgotten first ([`Builder::max_events_kept`],
 //! [`Builder::max_bytes_kept`], [`Server::requests`], [`Server::violations`]); counters and files are not affected. There are
 //! no queries, no locked schemas, no rate limits of its own (use [`Fault::status`]), no TLS, and no OTLP.
+//!
+//! The server emits no `tracing` events, so that it can serve the tests of a subscriber in the same process. Over HTTP/2 the h2
+//! crate does emit some, on threads named `axiom-local`.
 
 mod event;
 mod fault;
