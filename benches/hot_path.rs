@@ -143,6 +143,10 @@ fn measure(subject: &str, tight: bool) {
                 .token("xaat-bench")
                 .dataset("bench")
                 .url(server.url())
+                // A tight loop outruns any network: let it wait for room rather than measure drops.
+                .overflow(axiom_layer::Overflow::Block {
+                    timeout: Duration::from_secs(10),
+                })
                 .build()
                 .unwrap();
             tracing_subscriber::registry().with(layer).init();

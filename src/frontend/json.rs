@@ -70,30 +70,50 @@ const fn needs_escape(byte: u8) -> bool {
 }
 
 fn put_escaped(out: &mut Vec<u8>, text: &str, cap: usize) -> bool {
-    let start = out.len();
     // What does not fit even without an escape need not be looked at.
     let fits = floor_char_boundary(text, cap);
     let bytes = &text.as_bytes()[..fits];
-    let mut rest = bytes;
-    while let Some((block, after)) = rest.split_first_chunk::<BLOCK>() {
-        let special = block
-            .iter()
-            .fold(false, |any, byte| any | needs_escape(*byte));
-        if special {
-            put_bytewise(out, block);
-        } else {
-            out.extend_from_slice(block);
-        }
-        rest = after;
+    if is_plain(bytes) {
+        out.extend_from_slice(bytes);
+        return fits == text.len();
     }
-    put_bytewise(out, rest);
-    let whole = fits == text.len() && out.len() - start <= cap;
+    let start = out.len();
+    put_blocks(out, bytes);
     if out.len() - start > cap {
         // Escapes made it longer than the cap: rare, so redo it with care.
         out.truncate(start);
         put_capped(out, text, cap);
+        return false;
     }
-    whole
+    fits == text.len()
+}
+
+/// Whether no byte needs an escape, as in nearly every text.
+fn is_plain(bytes: &[u8]) -> bool {
+    let is_plain = |block: &[u8; BLOCK]| {
+        !block
+            .iter()
+            .fold(false, |any, byte| any | needs_escape(*byte))
+    };
+    if let Some(last) = bytes.last_chunk::<BLOCK>() {
+        // The last block may overlap the one before it: to look twice costs less than a loop over the rest.
+        let (blocks, _) = bytes.as_chunks::<BLOCK>();
+        return blocks.iter().all(is_plain) && is_plain(last);
+    }
+    let mut block = [b' '; BLOCK];
+    block[..bytes.len()].copy_from_slice(bytes);
+    is_plain(&block)
+}
+
+/// Copies plain blocks whole and goes through the others byte by byte.
+fn put_blocks(out: &mut Vec<u8>, bytes: &[u8]) {
+    for block in bytes.chunks(BLOCK) {
+        if is_plain(block) {
+            out.extend_from_slice(block);
+        } else {
+            put_bytewise(out, block);
+        }
+    }
 }
 
 fn put_bytewise(out: &mut Vec<u8>, bytes: &[u8]) {

@@ -38,10 +38,8 @@ impl Members {
     }
 
     /// Removes an earlier value of the same key. `true`: there was one.
-    fn remove(&mut self, slot: usize, key: &[u8]) -> bool {
-        let bit = bit(slot);
-        let may_be_set = bit == 0 || self.set & bit != 0;
-        match may_be_set.then(|| self.find(key)).flatten() {
+    fn remove(&mut self, key: &[u8]) -> bool {
+        match self.find(key) {
             Some(entry) => {
                 self.bytes.drain(entry);
                 true
@@ -125,6 +123,7 @@ impl Fields {
 
     /// Makes room for a value of at most `cap` bytes in place of an earlier one of the same key, and
     /// lends the buffer with the key written. `None`: the record is full.
+    #[inline]
     pub(crate) fn begin(
         &mut self,
         is_outer: bool,
@@ -134,21 +133,23 @@ impl Fields {
     ) -> Option<(&mut Vec<u8>, usize)> {
         // Any number, and a text of which a reader still sees something.
         const LEAST: usize = 64;
-        let cap = cap.min(ATTRIBUTES_BYTES.saturating_sub(self.bytes() + key.len()));
-        let count = self.attributes.count + self.outer.count;
-        let group = self.group(is_outer);
-        if cap < LEAST {
+        let room = ATTRIBUTES_BYTES.saturating_sub(self.bytes() + key.len());
+        if room < LEAST {
             return None;
         }
-        if !group.remove(slot, key) {
+        let count = self.attributes.count + self.outer.count;
+        let group = self.group(is_outer);
+        let bit = bit(slot);
+        let is_new = bit != 0 && group.set & bit == 0;
+        if is_new || !group.remove(key) {
             if count >= ATTRIBUTES {
                 return None;
             }
-            group.set |= bit(slot);
+            group.set |= bit;
             group.count += 1;
         }
         group.bytes.extend_from_slice(key);
-        Some((&mut group.bytes, cap))
+        Some((&mut group.bytes, cap.min(room)))
     }
 
     /// Takes over what `later` holds; where both have a key, the later value wins.

@@ -38,15 +38,30 @@ pub(crate) fn put_timestamp(out: &mut Vec<u8>, nanos: u64) {
             text
         }
     };
-    out.extend_from_slice(&text);
-    let mut digits = *b"000000000Z";
-    let mut rest = nanos % 1_000_000_000;
-    for digit in digits[..9].iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    out.extend_from_slice(&digits);
+    // Nine digits as one, two, two, two and two: a division each, and no loop over single digits.
+    let rest = (nanos % 1_000_000_000) as u32;
+    let (high, low) = (rest / 10_000, rest % 10_000);
+    let mut line = [0; 30];
+    line[..20].copy_from_slice(&text);
+    line[20] = b'0' + (high / 10_000) as u8;
+    line[21..23].copy_from_slice(&PAIRS[(high / 100 % 100) as usize]);
+    line[23..25].copy_from_slice(&PAIRS[(high % 100) as usize]);
+    line[25..27].copy_from_slice(&PAIRS[(low / 100) as usize]);
+    line[27..29].copy_from_slice(&PAIRS[(low % 100) as usize]);
+    line[29] = b'Z';
+    out.extend_from_slice(&line);
 }
+
+/// `00` to `99`.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
 
 fn render_second(second: u64) -> [u8; 20] {
     let time = i64::try_from(second)
