@@ -3,6 +3,10 @@
 //! Sends to whatever the environment names (AXIOM_TOKEN, AXIOM_DATASET, AXIOM_URL, …). The last line on
 //! standard output is one JSON object: the ledger and two times. Exits with 0 only if everything that was
 //! recorded was delivered, with 1 if not, and with 2 if it was called wrongly.
+//!
+//! `--exit` says how it ends: by dropping the guard; by forgetting it; or, with the guard forgotten, by
+//! `process::exit(0)`, a panic, `abort()` or SIGTERM. `--hooks` enables the exit hooks. What the ledger says is then
+//! what was known before the end.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -10,18 +14,28 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use axiom_layer::{Builder, Compression, Endpoint, Format, Guard, Overflow, Stats};
+use axiom_layer::{Builder, Compression, Endpoint, Format, Overflow, Stats};
 use tracing_subscriber::prelude::*;
 
 const USAGE: &str = "usage: load [--events N] [--threads T] [--rate R] [--shape event|span|request]
             [--overflow drop-newest|drop-oldest|block] [--queue-bytes B] [--flush-interval-ms M]
-            [--exit guard|forget] [--format ndjson|json|csv] [--compression zstd|gzip|none]
+            [--exit guard|forget|process-exit|panic|abort|sigterm] [--hooks] [--format ndjson|json|csv] [--compression zstd|gzip|none]
             [--endpoint edge|datasets|api-datasets|api-ingest]
 N is steps per thread; R is steps a second over all threads, 0 (the default) for as fast as possible.
 The default of --overflow is block: a producer that outruns the network waits instead of losing records.";
 
 /// How long the end may take. Longer than any outage that a measurement plays through.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(120);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Exit {
+    Guard,
+    Forget,
+    Process,
+    Panic,
+    Abort,
+    Sigterm,
+}
 
 #[derive(Clone, Copy)]
 enum Shape {
@@ -35,7 +49,7 @@ struct Options {
     threads: u64,
     rate: u64,
     shape: Shape,
-    forget: bool,
+    exit: Exit,
     builder: Builder,
 }
 
@@ -46,12 +60,16 @@ impl Options {
             threads: 4,
             rate: 0,
             shape: Shape::Event,
-            forget: false,
+            exit: Exit::Guard,
             builder: axiom_layer::builder().overflow(Overflow::Block {
                 timeout: SHUTDOWN_TIMEOUT,
             }),
         };
         while let Some(name) = args.next() {
+            if name == "--hooks" {
+                options.builder = options.builder.exit_hooks(true);
+                continue;
+            }
             let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
             let wrong = || format!("{name} can not be {value:?}");
             let number = || value.parse::<u64>().map_err(|_| wrong());
@@ -69,9 +87,13 @@ impl Options {
                     }
                 }
                 "--exit" => {
-                    options.forget = match value.as_str() {
-                        "guard" => false,
-                        "forget" => true,
+                    options.exit = match value.as_str() {
+                        "guard" => Exit::Guard,
+                        "forget" => Exit::Forget,
+                        "process-exit" => Exit::Process,
+                        "panic" => Exit::Panic,
+                        "abort" => Exit::Abort,
+                        "sigterm" => Exit::Sigterm,
                         _ => return Err(wrong().into()),
                     }
                 }
@@ -143,8 +165,20 @@ fn main() -> ExitCode {
     let start = Instant::now();
     produce(&options);
     let produced = start.elapsed();
-    let stats = end(guard, options.forget);
+    if options.exit == Exit::Guard {
+        let ended = guard.shutdown(SHUTDOWN_TIMEOUT);
+        let stats = ended.unwrap_or_else(|error| error.stats().clone());
+        print_result(&stats, produced, start.elapsed());
+        return if stats.delivered() == stats.recorded() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
+    }
+    let stats = guard.stats();
     print_result(&stats, produced, start.elapsed());
+    std::mem::forget(guard);
+    leave(options.exit);
     if stats.delivered() == stats.recorded() {
         ExitCode::SUCCESS
     } else {
@@ -152,15 +186,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn end(guard: Guard, forget: bool) -> Stats {
-    if forget {
-        let stats = guard.stats();
-        std::mem::forget(guard);
-        return stats;
+/// Ends the process in some hard way, or returns.
+fn leave(exit: Exit) {
+    match exit {
+        Exit::Guard | Exit::Forget => {}
+        Exit::Process => std::process::exit(0),
+        Exit::Panic => panic!("on purpose"),
+        Exit::Abort => std::process::abort(),
+        Exit::Sigterm => {
+            let kill = std::process::Command::new("kill")
+                .arg(std::process::id().to_string())
+                .status();
+            eprintln!("load: kill: {kill:?}");
+            // The signal ends the process from another thread.
+            loop {
+                thread::park();
+            }
+        }
     }
-    guard
-        .shutdown(SHUTDOWN_TIMEOUT)
-        .unwrap_or_else(|error| error.stats().clone())
 }
 
 fn produce(options: &Options) {

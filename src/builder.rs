@@ -380,6 +380,23 @@ impl Builder {
         self
     }
 
+    /// Delivers what was recorded when the process ends without dropping the guard. Off by default.
+    ///
+    /// On: when `main` returns or the program calls `process::exit`, with the guard forgotten or in a static;
+    /// on SIGTERM and SIGINT; and on a panic that ends the process (`panic = "abort"`). Each takes at
+    /// most [`shutdown_timeout`](Self::shutdown_timeout). A panic that unwinds only asks for delivery, and waits for nothing.
+    ///
+    /// The hooks stand beside the application's own. A panic hook that was set before runs first. A signal that
+    /// the application handles when the layer is built stays its own: records are delivered, and the
+    /// application decides about the end; so set up signal handling first. A signal that nobody handles ends
+    /// the process as ever, after delivery; the second one at once.
+    ///
+    /// Not covered: `kill -9`, `abort()` and `_exit`, and signals to a forked child.
+    pub fn exit_hooks(mut self, on: bool) -> Self {
+        self.settings.exit_hooks = on;
+        self
+    }
+
     /// Checks every setting and starts the worker.
     ///
     /// Takes well under 5 ms and never waits for the network: whether the token is right or the dataset

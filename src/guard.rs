@@ -3,18 +3,15 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
-
-use tokio::sync::{mpsc, oneshot};
 
 use crate::diag::{Cause, Diagnostic};
 use crate::error::FlushError;
-use crate::queue::Mark;
+use crate::pipeline::Pipeline;
 use crate::stats::Stats;
-use crate::worker::{Command, Flushed, Shared};
+use crate::worker::Flushed;
 
 /// What a caller waits beyond its deadline for the worker's last word: the worker drops what is left
 /// at the deadline, and then answers.
@@ -32,34 +29,23 @@ const LAST_WORD: Duration = Duration::from_millis(250);
 #[must_use = "dropping the guard ends delivery; bind it to a variable that lives as long as the program"]
 #[derive(Debug)]
 pub struct Guard {
-    shared: Arc<Shared>,
-    commands: mpsc::UnboundedSender<Command>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    shutdown_timeout: Duration,
+    pipeline: Arc<Pipeline>,
     /// Losses that some receipt has told of.
-    lost_before: Arc<AtomicU64>,
+    lost_before: AtomicU64,
 }
 
 impl Guard {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        commands: mpsc::UnboundedSender<Command>,
-        thread: JoinHandle<()>,
-        shutdown_timeout: Duration,
-    ) -> Self {
+    pub(crate) fn new(pipeline: Arc<Pipeline>) -> Self {
         Self {
-            shared,
-            commands,
-            thread: Mutex::new(Some(thread)),
-            shutdown_timeout,
-            lost_before: Arc::default(),
+            pipeline,
+            lost_before: AtomicU64::new(0),
         }
     }
 
     /// What became of everything recorded so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.shared.stats()
+        self.pipeline.here().stats()
     }
 
     /// Delivers everything that was recorded before this call, and waits for it, at most so long.
@@ -72,7 +58,7 @@ impl Guard {
     /// or the guard was shut down before. [`FlushError::stats`] has the numbers.
     pub fn flush(&self, timeout: Duration) -> Result<Stats, FlushError> {
         let deadline = deadline(timeout);
-        let reply = self.ask_for_flush();
+        let reply = self.pipeline.here().ask_for_flush();
         match block_until(deadline, reply) {
             Some(reply) => self.receipt(reply.ok()),
             None => Err(FlushError::timed_out(self.stats())),
@@ -85,7 +71,7 @@ impl Guard {
     /// # Errors
     /// As `flush`, without the time-out.
     pub async fn flush_async(&self) -> Result<Stats, FlushError> {
-        let reply = self.ask_for_flush().await;
+        let reply = self.pipeline.here().ask_for_flush().await;
         self.receipt(reply.ok())
     }
 
@@ -97,50 +83,10 @@ impl Guard {
     /// # Errors
     /// Records were lost since the last receipt: at the deadline, or before.
     pub fn shutdown(&self, timeout: Duration) -> Result<Stats, FlushError> {
-        let deadline = deadline(timeout);
-        for queue in &self.shared.queues {
-            queue.close();
+        match end(self.pipeline.here(), timeout) {
+            Ended::InTime => self.receipt(Some(Flushed::Settled)),
+            Ended::NotYet => Err(FlushError::timed_out(self.stats())),
         }
-        let (reply, replied) = oneshot::channel();
-        // The worker is gone if it was shut down before, and then there is nothing to wait for.
-        if self
-            .commands
-            .send(Command::Shutdown { deadline, reply })
-            .is_ok()
-        {
-            let answer = block_until(deadline + LAST_WORD, replied);
-            if answer.is_none() {
-                return Err(FlushError::timed_out(self.stats()));
-            }
-            self.join();
-        }
-        self.receipt(Some(Flushed::Settled))
-    }
-
-    /// The worker has said its last word, so its thread ends now.
-    fn join(&self) {
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread {
-            // It catches its own panics.
-            drop(thread.join());
-        }
-    }
-
-    fn ask_for_flush(&self) -> oneshot::Receiver<Flushed> {
-        let marks: Vec<Mark> = self
-            .shared
-            .queues
-            .iter()
-            .map(|queue| queue.mark())
-            .collect();
-        let (reply, replied) = oneshot::channel();
-        // If the worker is gone, the reply's other end is dropped with the command.
-        drop(self.commands.send(Command::Flush { marks, reply }));
-        replied
     }
 
     fn receipt(&self, reply: Option<Flushed>) -> Result<Stats, FlushError> {
@@ -159,26 +105,47 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let is_open = self
-            .thread
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_some();
-        if !is_open {
+        let pipeline = self.pipeline.here();
+        if !pipeline.is_open() {
             return;
         }
-        if self.stats().recorded() == 0 {
+        if pipeline.stats().recorded() == 0 {
             let diagnostic = Diagnostic::new(
                 Cause::AfterShutdown,
                 "the guard was dropped before anything was recorded",
                 "what is recorded from now on is dropped",
                 "bind the guard to a variable that lives as long as the program, not to `_`",
             );
-            self.shared.diag.report("", Instant::now(), diagnostic);
+            pipeline.diag().report("", Instant::now(), diagnostic);
         }
         // What was lost is in the ledger, and the worker has spoken of it.
-        drop(self.shutdown(self.shutdown_timeout));
+        end(pipeline, pipeline.shutdown_timeout());
     }
+}
+
+/// Whether the worker has ended.
+pub(crate) enum Ended {
+    InTime,
+    NotYet,
+}
+
+/// Shuts a pipeline down, in bounded time.
+pub(crate) fn end(pipeline: &Pipeline, timeout: Duration) -> Ended {
+    let deadline = deadline(timeout);
+    // The worker is gone if it was shut down before, and then there is nothing to wait for.
+    if let Some(reply) = pipeline.ask_for_shutdown(deadline) {
+        if block_until(deadline + LAST_WORD, reply).is_none() {
+            return Ended::NotYet;
+        }
+        pipeline.join();
+    }
+    Ended::InTime
+}
+
+/// Delivers what a pipeline holds, in bounded time.
+pub(crate) fn flush(pipeline: &Pipeline, timeout: Duration) {
+    // The ledger tells how it went.
+    block_until(deadline(timeout), pipeline.ask_for_flush());
 }
 
 /// Far enough away to be never.
@@ -191,30 +158,57 @@ fn deadline(timeout: Duration) -> Instant {
 
 /// Waits for a future on the calling thread, without any runtime. `None`: the deadline came first.
 fn block_until<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
     let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
     let mut context = Context::from_waker(&waker);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return Some(output);
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if !woken.wait(deadline) {
             return None;
         }
-        // May wake for no reason, or for somebody else's: then it looks again.
-        thread::park_timeout(left);
+    }
+}
+
+/// A condition variable rather than a parked thread: at the exit of the process, a thread can not be named any more.
+#[derive(Default)]
+struct Woken {
+    is_woken: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Woken {
+    /// `false`: the deadline came first.
+    fn wait(&self, deadline: Instant) -> bool {
+        let mut is_woken = self.is_woken.lock().unwrap_or_else(PoisonError::into_inner);
+        while !std::mem::take(&mut *is_woken) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            is_woken = self
+                .changed
+                .wait_timeout(is_woken, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        true
+    }
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        *self.is_woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_one();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
 
     #[test]
@@ -231,7 +225,7 @@ mod tests {
     #[test]
     fn a_future_that_ends_on_another_thread_is_noticed() {
         let (send, receive) = oneshot::channel();
-        let sender = thread::spawn(move || send.send(7));
+        let sender = std::thread::spawn(move || send.send(7));
         let value = block_until(deadline(Duration::from_secs(60)), receive);
         assert_eq!(value, Some(Ok(7)));
         sender.join().unwrap().unwrap();

@@ -16,7 +16,9 @@ mod builder;
 mod config;
 mod diag;
 mod error;
+mod exit;
 mod fence;
+mod fork;
 mod frontend;
 mod guard;
 #[cfg(feature = "init")]

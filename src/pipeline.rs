@@ -1,66 +1,273 @@
-//! Puts the parts together: queues, worker, layer and guard, from one validated configuration.
+//! Puts the parts together: queues and worker, from one validated configuration.
+//!
+//! A process that is forked has no worker: threads do not survive. The first record in the child, or
+//! the first use of the guard there, gives it a pipeline of its own. What the parent had queued
+//! stays the parent's.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderValue;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{Config, Destination, Endpoint};
 use crate::diag::{Diag, Sink};
 use crate::error::BuildError;
+use crate::exit;
+use crate::fork::Process;
 use crate::frontend::{AxiomLayer, CallsiteOptions, Options, Placement};
 use crate::guard::Guard;
-use crate::queue::{Queue, Signal};
-use crate::stats::Counters;
-use crate::worker::{self, Credentials, Encoder, Layout, Shared, Source};
+use crate::queue::{Mark, Queue, Signal};
+use crate::stats::{Counters, Stats};
+use crate::worker::{self, Command, Credentials, Encoder, Flushed, Layout, Shared, Source};
+
+/// Queues, worker and the way to talk to it, in one process.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    config: Arc<Config>,
+    process: Process,
+    shared: Arc<Shared>,
+    commands: mpsc::UnboundedSender<Command>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// In a child of the process that this was made in.
+    child: OnceLock<Arc<Pipeline>>,
+}
+
+/// All pipelines of the program, for what happens at its end.
+static ALL: Mutex<Vec<Weak<Pipeline>>> = Mutex::new(Vec::new());
 
 /// Starts the worker. Opens no connection and reads no file: the worker does, on its own thread.
 pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
-    let limits = config.limits;
-    let is_https = |destination: &Destination| destination.url.scheme() == "https";
-    if cfg!(not(any(feature = "rustls", feature = "native-tls"))) && is_https(&config.events) {
+    let options = Options {
+        thread_names: config.thread_names,
+        span_fields: config.span_fields,
+        span_events: config.span_events,
+        callsites: CallsiteOptions {
+            source_location: config.source_location,
+            placement: Placement {
+                fields: config.field_placement,
+                tags: config.labels.names().into(),
+            },
+        },
+        labels: config.labels.members().into(),
+    };
+    let pipeline = Arc::new(Pipeline::new(Arc::new(config))?);
+    if pipeline.has_exit_hooks() {
+        exit::install();
+    }
+    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|pipeline| pipeline.strong_count() > 0);
+    all.push(Arc::downgrade(&pipeline));
+    drop(all);
+    let layer = AxiomLayer::new(Arc::clone(&pipeline), options);
+    Ok((layer, Guard::new(pipeline)))
+}
+
+/// The pipelines that are still in use, as they are in this process.
+pub(crate) fn all() -> Vec<Arc<Pipeline>> {
+    // Whoever holds the lock is about to let go; a program that ends does not wait for it.
+    let Ok(all) = ALL.try_lock() else {
+        return Vec::new();
+    };
+    let all = all.iter().filter_map(Weak::upgrade);
+    all.map(|pipeline| Arc::clone(pipeline.here())).collect()
+}
+
+impl Pipeline {
+    fn new(config: Arc<Config>) -> Result<Self, BuildError> {
+        let (commands, received) = mpsc::unbounded_channel();
+        let sink = match (&config.on_diagnostic, config.diagnostics) {
+            (Some(hook), _) => Sink::Hook(hook.clone()),
+            (None, true) => Sink::Stderr,
+            (None, false) => Sink::Off,
+        };
+        let counters = Arc::new(Counters::default());
+        let signal = Arc::new(Signal::default());
+        let destinations = destinations(&config);
+        let queues: Vec<Arc<Queue>> = destinations
+            .iter()
+            .map(|_| {
+                Queue::new(
+                    // One dataset must not starve the other.
+                    config.limits.queue_max_bytes / destinations.len(),
+                    config.limits.overflow,
+                    config.limits.batch_max_bytes,
+                    Arc::clone(&signal),
+                    Arc::clone(&counters),
+                )
+            })
+            .collect();
+        let sources = destinations
+            .iter()
+            .zip(&queues)
+            .map(|(destination, queue)| source(&config, destination, queue))
+            .collect();
+        let shared = Arc::new(Shared {
+            queues,
+            signal,
+            counters,
+            diag: Diag::new(sink),
+        });
+        let settings = worker_settings(&config)?;
+        let thread = worker::spawn(settings, sources, Arc::clone(&shared), received)
+            .map_err(|error| BuildError::system("the worker's thread can not be started", error))?;
+        Ok(Self {
+            config,
+            process: Process::new(),
+            shared,
+            commands,
+            thread: Mutex::new(Some(thread)),
+            child: OnceLock::new(),
+        })
+    }
+
+    /// This pipeline, or in a forked child the child's own.
+    #[inline]
+    pub(crate) fn here(self: &Arc<Self>) -> &Arc<Self> {
+        if self.process.is_this() {
+            self
+        } else {
+            self.in_child()
+        }
+    }
+
+    #[cold]
+    fn in_child(self: &Arc<Self>) -> &Arc<Self> {
+        let child = self
+            .child
+            .get_or_init(|| match Self::new(Arc::clone(&self.config)) {
+                Ok(pipeline) => Arc::new(pipeline),
+                // No thread to be had: what the child records is counted, in the queues of its parent.
+                Err(_) => Arc::new(self.without_worker()),
+            });
+        child.here()
+    }
+
+    fn without_worker(&self) -> Self {
+        for queue in &self.shared.queues {
+            queue.close();
+        }
+        Self {
+            config: Arc::clone(&self.config),
+            process: Process::new(),
+            shared: Arc::clone(&self.shared),
+            commands: mpsc::unbounded_channel().0,
+            thread: Mutex::new(None),
+            child: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn events(&self) -> &Queue {
+        &self.shared.queues[0]
+    }
+
+    /// The same as the events' unless spans have a dataset of their own.
+    pub(crate) fn spans(&self) -> &Queue {
+        &self.shared.queues[self.shared.queues.len() - 1]
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    pub(crate) fn diag(&self) -> &Diag {
+        &self.shared.diag
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    pub(crate) fn shutdown_timeout(&self) -> Duration {
+        self.config.limits.shutdown_timeout
+    }
+
+    pub(crate) fn has_exit_hooks(&self) -> bool {
+        self.config.exit_hooks
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+    }
+
+    /// Asks for the delivery of what was recorded so far.
+    pub(crate) fn ask_for_flush(&self) -> oneshot::Receiver<Flushed> {
+        let marks: Vec<Mark> = self
+            .shared
+            .queues
+            .iter()
+            .map(|queue| queue.mark())
+            .collect();
+        let (reply, replied) = oneshot::channel();
+        // If the worker is gone, the reply's other end is dropped with the command.
+        drop(self.commands.send(Command::Flush { marks, reply }));
+        replied
+    }
+
+    /// Ends recording and asks for the end of the worker. `None`: it has ended before.
+    pub(crate) fn ask_for_shutdown(&self, deadline: Instant) -> Option<oneshot::Receiver<Flushed>> {
+        for queue in &self.shared.queues {
+            queue.close();
+        }
+        let (reply, replied) = oneshot::channel();
+        self.commands
+            .send(Command::Shutdown { deadline, reply })
+            .ok()
+            .map(|()| replied)
+    }
+
+    /// After the worker's last word: its thread ends now.
+    pub(crate) fn join(&self) {
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // It catches its own panics.
+            drop(thread.join());
+        }
+    }
+}
+
+fn destinations(config: &Config) -> Vec<&Destination> {
+    std::iter::once(&config.events)
+        .chain(&config.spans)
+        .collect()
+}
+
+fn source(config: &Config, destination: &Destination, queue: &Arc<Queue>) -> Source {
+    let url = &destination.url;
+    Source {
+        name: destination
+            .dataset
+            .clone()
+            .unwrap_or_else(|| url.to_string()),
+        url: url.clone(),
+        queue: Arc::clone(queue),
+        limits: worker::Limits {
+            max_events: u32::try_from(config.limits.batch_max_events).unwrap_or(u32::MAX),
+            max_bytes: config.limits.batch_max_bytes,
+        },
+    }
+}
+
+fn worker_settings(config: &Config) -> Result<worker::Settings, BuildError> {
+    let is_https = destinations(config)
+        .iter()
+        .any(|destination| destination.url.scheme() == "https");
+    if cfg!(not(any(feature = "rustls", feature = "native-tls"))) && is_https {
         return Err(BuildError::system(
             "the endpoint is reached by https, but the crate was built without TLS",
             "no TLS",
         )
         .fix("enable its feature `rustls` or `native-tls`"));
     }
-    let signal = Arc::new(Signal::default());
-    let counters = Arc::new(Counters::default());
-    let destinations: Vec<Destination> =
-        std::iter::once(config.events).chain(config.spans).collect();
-    let queues: Vec<Arc<Queue>> = destinations
-        .iter()
-        .map(|_| {
-            Queue::new(
-                // One dataset must not starve the other.
-                limits.queue_max_bytes / destinations.len(),
-                limits.overflow,
-                limits.batch_max_bytes,
-                Arc::clone(&signal),
-                Arc::clone(&counters),
-            )
-        })
-        .collect();
-    let layer = AxiomLayer::new(
-        Arc::clone(&queues[0]),
-        Arc::clone(&queues[queues.len() - 1]),
-        Arc::clone(&counters),
-        Options {
-            thread_names: config.thread_names,
-            span_fields: config.span_fields,
-            span_events: config.span_events,
-            callsites: CallsiteOptions {
-                source_location: config.source_location,
-                placement: Placement {
-                    fields: config.field_placement,
-                    tags: config.labels.names().into(),
-                },
-            },
-            labels: config.labels.members().into(),
-        },
-    );
-    let endpoint = destinations[0].endpoint;
-    let layout = match (endpoint, config.labels.tags()) {
+    let layout = match (config.events.endpoint, config.labels.tags()) {
         (Some(Endpoint::ApiIngest), tags) => Layout::Groups {
             tags: tags.unwrap_or("{}").into(),
         },
@@ -73,48 +280,18 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
             labels: config.labels.header().map(header).transpose()?,
         },
         content_type: layout.content_type(),
-        request_timeout: limits.request_timeout,
+        request_timeout: config.limits.request_timeout,
         is_loopback: config.loopback,
-        is_https: destinations.iter().any(is_https),
+        is_https,
     };
     let encoder = Encoder::new(layout, config.compression)
         .map_err(|error| BuildError::system("the compressor can not be set up", error))?;
-    let settings = worker::Settings {
-        flush_interval: limits.flush_interval,
-        retry_timeout: limits.retry_timeout,
+    Ok(worker::Settings {
+        flush_interval: config.limits.flush_interval,
+        retry_timeout: config.limits.retry_timeout,
         transport,
         encoder,
-    };
-    let sources = destinations
-        .into_iter()
-        .zip(&queues)
-        .map(|(destination, queue)| Source {
-            name: destination
-                .dataset
-                .unwrap_or_else(|| destination.url.to_string()),
-            url: destination.url,
-            queue: Arc::clone(queue),
-            limits: worker::Limits {
-                max_events: u32::try_from(limits.batch_max_events).unwrap_or(u32::MAX),
-                max_bytes: limits.batch_max_bytes,
-            },
-        })
-        .collect();
-    let sink = match (config.on_diagnostic, config.diagnostics) {
-        (Some(hook), _) => Sink::Hook(hook),
-        (None, true) => Sink::Stderr,
-        (None, false) => Sink::Off,
-    };
-    let shared = Arc::new(Shared {
-        queues,
-        signal,
-        counters,
-        diag: Diag::new(sink),
-    });
-    let (commands, thread) = worker::spawn(settings, sources, Arc::clone(&shared))
-        .map_err(|error| BuildError::system("the worker's thread can not be started", error))?;
-    let guard = Guard::new(shared, commands, thread, limits.shutdown_timeout);
-    Ok((layer, guard))
+    })
 }
 
 /// The configuration has checked every character, so this can not fail.

@@ -82,6 +82,7 @@ pub(crate) struct Settings {
     pub(crate) field_placement: FieldPlacement,
     pub(crate) span_fields: bool,
     pub(crate) span_events: bool,
+    pub(crate) exit_hooks: bool,
     pub(crate) on_diagnostic: Option<Hook>,
     pub(crate) diagnostics: bool,
 }
@@ -104,6 +105,7 @@ impl Default for Settings {
             field_placement: FieldPlacement::default(),
             span_fields: false,
             span_events: false,
+            exit_hooks: false,
             on_diagnostic: None,
             diagnostics: true,
         }
@@ -130,6 +132,7 @@ pub(crate) struct Config {
     pub(crate) field_placement: FieldPlacement,
     pub(crate) span_fields: bool,
     pub(crate) span_events: bool,
+    pub(crate) exit_hooks: bool,
     pub(crate) on_diagnostic: Option<Hook>,
     /// Whether trouble is written to stderr when there is no hook.
     pub(crate) diagnostics: bool,
@@ -198,6 +201,7 @@ impl Config {
             field_placement: settings.field_placement,
             span_fields: settings.span_fields,
             span_events: settings.span_events,
+            exit_hooks: settings.exit_hooks,
             on_diagnostic: settings.on_diagnostic,
             diagnostics: settings.diagnostics,
         })

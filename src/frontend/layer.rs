@@ -19,8 +19,8 @@ use super::thread;
 use super::time;
 use super::visit::FieldVisitor;
 use crate::fence;
-use crate::queue::Queue;
-use crate::stats::{Counters, DropReason};
+use crate::pipeline::Pipeline;
+use crate::stats::DropReason;
 
 /// Delivers the spans and events of a `tracing` registry to Axiom.
 ///
@@ -34,9 +34,7 @@ use crate::stats::{Counters, DropReason};
 pub struct AxiomLayer {
     id: usize,
     callsites: Callsites,
-    events: Arc<Queue>,
-    spans: Arc<Queue>,
-    counters: Arc<Counters>,
+    pipeline: Arc<Pipeline>,
     thread_names: bool,
     span_fields: bool,
     span_events: bool,
@@ -66,12 +64,7 @@ impl fmt::Debug for AxiomLayer {
 }
 
 impl AxiomLayer {
-    pub(crate) fn new(
-        events: Arc<Queue>,
-        spans: Arc<Queue>,
-        counters: Arc<Counters>,
-        options: Options,
-    ) -> Self {
+    pub(crate) fn new(pipeline: Arc<Pipeline>, options: Options) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -81,9 +74,7 @@ impl AxiomLayer {
                 labels: options.labels,
             },
             callsites: Callsites::new(options.callsites),
-            events,
-            spans,
-            counters,
+            pipeline,
             thread_names: options.thread_names,
             span_fields: options.span_fields,
             span_events: options.span_events,
@@ -93,15 +84,23 @@ impl AxiomLayer {
     /// Encodes with this thread's buffers, or counts a record that is nested too deep.
     fn encode(&self, encode: impl FnOnce(&mut Scratch)) {
         if scratch::with(encode).is_none() {
-            self.counters.add_dropped(DropReason::Recursion, 1);
+            self.pipeline
+                .here()
+                .counters()
+                .add_dropped(DropReason::Recursion, 1);
         }
     }
 
-    fn push(&self, queue: &Queue, line: &[u8], incomplete: u32) {
+    fn push(&self, is_span: bool, line: &[u8], incomplete: u32) {
+        let pipeline = self.pipeline.here();
         if incomplete > 0 {
-            self.counters.add_incomplete();
+            pipeline.counters().add_incomplete();
         }
-        queue.push(line);
+        if is_span {
+            pipeline.spans().push(line);
+        } else {
+            pipeline.events().push(line);
+        }
     }
 
     /// What the nearest span, from this one outwards, that this layer knows hands on.
@@ -233,7 +232,7 @@ where
                     });
                 }
             });
-            self.push(&self.events, &scratch.line, incomplete);
+            self.push(false, &scratch.line, incomplete);
             if let (true, Some(id)) = (callsite.is_error, &span_id) {
                 let message = scratch.special.error_message(&scratch.fields);
                 self.with_state(id, &ctx, |state| state.mark_error(message));
@@ -267,7 +266,7 @@ where
         };
         self.encode(|scratch| {
             let incomplete = state.put(&mut scratch.line, callsite, &self.frame);
-            self.push(&self.spans, &scratch.line, incomplete);
+            self.push(true, &scratch.line, incomplete);
         });
     }
 }

@@ -8,6 +8,8 @@ use std::cell::RefCell;
 use rand::rngs::{SmallRng, SysRng};
 use rand::{Rng, SeedableRng};
 
+use crate::fork::Process;
+
 pub use self::context::TraceContext;
 
 /// 32 lower-case hex digits.
@@ -16,8 +18,9 @@ pub(crate) type TraceId = [u8; 32];
 pub(crate) type SpanId = [u8; 16];
 
 thread_local! {
-    /// xoshiro256++ seeded by the system: 256 bits of state, so that ids do not meet across a fleet.
-    static RNG: RefCell<Option<SmallRng>> = const { RefCell::new(None) };
+    /// xoshiro256++ seeded by the system: 256 bits of state, so that ids do not meet across a fleet. With
+    /// the process it was seeded in: a forked child must not repeat its parent's ids.
+    static RNG: RefCell<Option<(Process, SmallRng)>> = const { RefCell::new(None) };
 }
 
 /// A random id that is not zero, which W3C Trace Context forbids.
@@ -38,7 +41,10 @@ pub(crate) fn random_seed() -> u64 {
 fn random() -> u64 {
     let drawn = RNG.try_with(|rng| {
         let mut rng = rng.borrow_mut();
-        rng.get_or_insert_with(seeded).next_u64()
+        match &mut *rng {
+            Some((process, rng)) if process.is_this() => rng.next_u64(),
+            other => other.insert((Process::new(), seeded())).1.next_u64(),
+        }
     });
     // A thread that is ending has lost its generator.
     drawn.unwrap_or_else(|_| seeded().next_u64()).max(1)

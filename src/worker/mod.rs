@@ -91,7 +91,8 @@ pub(crate) fn spawn(
     settings: Settings,
     sources: Vec<Source>,
     shared: Arc<Shared>,
-) -> io::Result<(mpsc::UnboundedSender<Command>, JoinHandle<()>)> {
+    commands: mpsc::UnboundedReceiver<Command>,
+) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -100,9 +101,8 @@ pub(crate) fn spawn(
         .thread_name("axiom-layer-dns")
         .on_thread_start(fence::raise)
         .build()?;
-    let (commands, received) = mpsc::unbounded_channel();
-    let mut worker = Worker::new(settings, sources, shared, received);
-    let thread = std::thread::Builder::new()
+    let mut worker = Worker::new(settings, sources, shared, commands);
+    std::thread::Builder::new()
         .name("axiom-layer".into())
         .spawn(move || {
             fence::raise();
@@ -112,8 +112,7 @@ pub(crate) fn spawn(
             }
             runtime.shutdown_background();
             worker.end();
-        })?;
-    Ok((commands, thread))
+        })
 }
 
 /// How the worker waits for records.
