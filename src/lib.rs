@@ -1,4 +1,61 @@
-//! A `tracing` layer that delivers spans and events to Axiom.
+//! A [`tracing`] layer that delivers spans and events to [Axiom](https://axiom.co).
+//!
+//! ```no_run
+//! use tracing_subscriber::prelude::*;
+//!
+//! // AXIOM_TOKEN, AXIOM_DATASET, … unless set here
+//! let (axiom, guard) = axiom_layer::builder().service_name("checkout").build()?;
+//! tracing_subscriber::registry().with(axiom).init();
+//!
+//! tracing::info!(order = 4711, "order placed");
+//!
+//! // Delivers what is left, within the shutdown timeout.
+//! drop(guard);
+//! # Ok::<(), axiom_layer::BuildError>(())
+//! ```
+//!
+//! Existing instrumentation needs no change. The layer composes like any other: with filters, boxed, in an
+//! `Option`, behind `reload`, or twice in one registry. [`init()`] is the one line for a program that wants
+//! nothing else.
+//!
+//! # What is promised
+//!
+//! **Latency.** A record is encoded on the calling thread into the bytes that Axiom parses and copied into a
+//! queue. The call does no I/O, takes no lock that another thread may hold, waits for nothing (unless
+//! [`Overflow::Block`] asks for it), allocates nothing once warm, and does not panic, whatever a `Debug` does.
+//!
+//! **Loss.** At any quiet moment, exactly: `recorded = delivered + dropped (by reason) + pending`; see [`Stats`].
+//! What can not be delivered yet waits in memory, at most [`queue_max_bytes`](Builder::queue_max_bytes) of it; what does not
+//! fit is dropped as [`Overflow`] says, and counted. A request whose answer was lost is sent again, so
+//! in rare cases a record arrives twice: Axiom's ingest knows no request id.
+//!
+//! **Order.** Records of one thread are sent about in their order, but batches travel side by side: `_time` is what orders.
+//!
+//! **Memory.** The queue's budget, and less than 8 MiB for what is under way.
+//!
+//! **Threads.** One, named `axiom-layer`, with a runtime of its own (and short-lived ones for name resolution). Nothing runs
+//! on the application's runtime, and what the HTTP client logs on these threads is never ingested.
+//!
+//! # Shutdown
+//!
+//! Dropping the [`Guard`] delivers what was recorded, from any thread, inside or outside any runtime, within
+//! [`shutdown_timeout`](Builder::shutdown_timeout). [`Guard::flush`] and [`Guard::shutdown`] return the ledger as a receipt.
+//! [`exit_hooks`](Builder::exit_hooks) cover a forgotten guard, `process::exit`, SIGTERM, SIGINT and panics that abort.
+//! `kill -9` loses what is in memory.
+//!
+//! # Traces
+//!
+//! Spans get random 128-bit trace ids and 64-bit span ids. [`SpanExt`] continues a caller's trace, reads the context to send
+//! to others ([`TraceContext`]) and adds links. The fields `otel.name`, `otel.kind`, `otel.status_code` and
+//! `otel.status_description` mean what they mean to `tracing-opentelemetry`. An ERROR event marks its span, and so
+//! do an error among the fields and a panic.
+//!
+//! # Features
+//!
+//! - `init` (default): [`init()`], with `EnvFilter` and the console layer of `tracing-subscriber`.
+//! - `rustls` (default): TLS by rustls with ring and the system's certificates.
+//! - `native-tls`: TLS by the system's library. With both, rustls is used.
+//! - `zstd` (default): bodies compressed with Zstandard; without it, gzip.
 
 // Of library code only: examples, tests and benches may.
 #![cfg_attr(
@@ -43,3 +100,8 @@ pub use crate::queue::Overflow;
 pub use crate::span_ext::SpanExt;
 pub use crate::stats::{DropReason, Stats};
 pub use crate::trace::TraceContext;
+
+/// Makes the examples of the README doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
