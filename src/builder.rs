@@ -397,6 +397,18 @@ impl Builder {
         self
     }
 
+    /// Records the ledger at this interval, as an event `ledger` with the target `axiom_layer`: recorded, delivered,
+    /// dropped by reason, pending. A monitor in Axiom can then tell a silent program from one that loses records.
+    ///
+    /// Off by default. It is itself a record, and counted as such. While it is on, the worker wakes at every interval.
+    ///
+    /// # Errors
+    /// Less than 1 s or more than 24 h.
+    pub fn heartbeat(mut self, interval: Duration) -> Self {
+        self.settings.limits.heartbeat = Some(interval);
+        self
+    }
+
     /// Checks every setting and starts the worker.
     ///
     /// Takes well under 5 ms and never waits for the network: whether the token is right or the dataset

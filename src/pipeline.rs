@@ -20,7 +20,9 @@ use crate::frontend::{AxiomLayer, CallsiteOptions, Options, Placement};
 use crate::guard::Guard;
 use crate::queue::{Mark, Queue, Signal};
 use crate::stats::{Counters, Stats};
-use crate::worker::{self, Command, Credentials, Encoder, Flushed, Layout, Shared, Source};
+use crate::worker::{
+    self, Command, Credentials, Encoder, Flushed, Heartbeat, Layout, Shared, Source,
+};
 
 /// Queues, worker and the way to talk to it, in one process.
 #[derive(Debug)]
@@ -291,6 +293,10 @@ fn worker_settings(config: &Config) -> Result<worker::Settings, BuildError> {
         retry_timeout: config.limits.retry_timeout,
         transport,
         encoder,
+        heartbeat: config
+            .limits
+            .heartbeat
+            .map(|interval| Heartbeat::new(interval, config.labels.members())),
     })
 }
 

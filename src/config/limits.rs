@@ -19,6 +19,8 @@ pub(crate) const BATCH_EVENTS: usize = 10_000;
 const BATCH_BYTES: RangeInclusive<usize> = CHUNK_BYTES..=16 * MIB;
 const FLUSH_INTERVAL: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(60 * 60);
+const HEARTBEAT: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
 /// Longer timeouts mean this: a year from now can still be computed on every system's clock.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -34,6 +36,8 @@ pub(crate) struct Limits {
     /// How long one batch is retried; `None`: for as long as it takes.
     pub(crate) retry_timeout: Option<Duration>,
     pub(crate) shutdown_timeout: Duration,
+    /// `None`: the ledger is not recorded.
+    pub(crate) heartbeat: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -47,6 +51,7 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(30),
             retry_timeout: None,
             shutdown_timeout: Duration::from_secs(5),
+            heartbeat: None,
         }
     }
 }
@@ -77,6 +82,9 @@ impl Limits {
             FLUSH_INTERVAL,
             "must be 1 ms to 1 h",
         )?;
+        if let Some(interval) = self.heartbeat {
+            within("heartbeat", interval, HEARTBEAT, "must be 1 s to 24 h")?;
+        }
         Ok(Self {
             request_timeout: timeout("request_timeout", self.request_timeout)?,
             retry_timeout: self
@@ -150,6 +158,10 @@ mod tests {
             (
                 (|limits| limits.queue_max_bytes = (2 << 20) - 1) as fn(&mut Limits),
                 format!(".queue_max_bytes(2097151): {queue}"),
+            ),
+            (
+                |limits| limits.heartbeat = Some(Duration::from_millis(999)),
+                ".heartbeat(999ms): must be 1 s to 24 h".to_owned(),
             ),
             (
                 |limits| limits.queue_max_bytes = (1 << 30) + 1,

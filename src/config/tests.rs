@@ -83,6 +83,7 @@ fn every_setter_arrives() {
         .request_timeout(Duration::from_secs(6))
         .retry_timeout(Duration::from_secs(8))
         .shutdown_timeout(Duration::from_secs(9))
+        .heartbeat(Duration::from_secs(10))
         .source_location(true)
         .thread_names(true)
         .diagnostics(false)
@@ -110,6 +111,7 @@ fn every_setter_arrives() {
             request_timeout: Duration::from_secs(6),
             retry_timeout: Some(Duration::from_secs(8)),
             shutdown_timeout: Duration::from_secs(9),
+            heartbeat: Some(Duration::from_secs(10)),
         }
     );
     assert!(config.source_location && config.thread_names && !config.diagnostics);

@@ -20,3 +20,4 @@ pub use self::placement::FieldPlacement;
 pub(crate) use self::placement::Placement;
 pub(crate) use self::record::{LINE_START, SpanIds};
 pub(crate) use self::span::SpanStates;
+pub(crate) use self::time::{put_timestamp, wall_clock};

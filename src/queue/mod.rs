@@ -17,6 +17,7 @@ use crossbeam_utils::atomic::AtomicCell;
 
 pub(crate) use self::chunk::{CHUNK_BYTES, Chunk};
 pub(crate) use self::signal::Signal;
+use crate::fence;
 use crate::stats::{Counters, DropReason};
 
 /// What happens to a record when the queue is full.
@@ -221,6 +222,8 @@ impl Queue {
                 self.settle_whole(self.full.pop()?, DropReason::Evicted);
                 self.pooled()
             }
+            // The worker, which makes the room, must not wait for it.
+            Overflow::Block { .. } if fence::is_raised() => None,
             Overflow::Block { timeout } => self.wait_for_room(timeout),
         }
     }

@@ -9,6 +9,7 @@ mod body;
 mod commands;
 mod destination;
 mod exchange;
+mod heartbeat;
 mod report;
 mod response;
 mod transport;
@@ -35,6 +36,7 @@ use self::commands::{Closing, Flush};
 pub(crate) use self::commands::{Command, Flushed};
 use self::destination::Destination;
 use self::exchange::{Attempt, Flight};
+pub(crate) use self::heartbeat::Heartbeat;
 use self::response::Answer;
 pub(crate) use self::transport::{Credentials, Settings as TransportSettings};
 use self::transport::{NoAnswer, Transport};
@@ -56,6 +58,7 @@ pub(crate) struct Settings {
     pub(crate) retry_timeout: Option<Duration>,
     pub(crate) transport: TransportSettings,
     pub(crate) encoder: Encoder,
+    pub(crate) heartbeat: Option<Heartbeat>,
 }
 
 /// A dataset and its queue.
@@ -190,6 +193,7 @@ impl Worker {
         }
         loop {
             let now = Instant::now();
+            self.beat(now);
             self.send(now);
             if self.answer_commands(now) {
                 return;
@@ -204,6 +208,18 @@ impl Worker {
                 Wake::Time => {}
             }
             self.tick(Instant::now());
+        }
+    }
+
+    fn beat(&mut self, now: Instant) {
+        if self.closing.is_some() {
+            return;
+        }
+        let Some(heartbeat) = &mut self.settings.heartbeat else {
+            return;
+        };
+        if let Some(line) = heartbeat.beat(now, &self.shared.stats()) {
+            self.shared.queues[0].push(&line);
         }
     }
 
@@ -251,6 +267,7 @@ impl Worker {
             .chain(tick)
             .chain(self.closing.as_ref().map(|closing| closing.deadline))
             .chain(straggler.then(|| now + STRAGGLER))
+            .chain(self.settings.heartbeat.as_ref().map(Heartbeat::due))
             .min()
     }
 
