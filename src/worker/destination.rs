@@ -29,8 +29,9 @@ const UNREADABLE_IN_A_ROW: u32 = 16;
 /// Waits between attempts while shutting down are no longer than this: the deadline is near.
 const SHUTDOWN_WAIT: Duration = Duration::from_millis(250);
 
-/// Successes in a row after which a learned size limit is doubled, for it may have been a passing one.
-const GROW_AFTER: u32 = 64;
+/// Successes after which a learned size limit is doubled, for it may have been a passing one. If it was not, one
+/// refusal in so many requests is the price.
+const GROW_AFTER: u32 = 32;
 
 /// A batch on its way, and what has been learned of it.
 #[derive(Debug)]
@@ -111,7 +112,7 @@ pub(crate) struct Destination {
     backoff: Backoff,
     last_failure: Option<Instant>,
     successes: u64,
-    successes_in_a_row: u32,
+    successes_at_limit: u32,
     unreadable_in_a_row: u32,
     /// Part-full batches leave too.
     due: bool,
@@ -137,7 +138,7 @@ impl Destination {
             backoff: Backoff::default(),
             last_failure: None,
             successes: 0,
-            successes_in_a_row: 0,
+            successes_at_limit: 0,
             unreadable_in_a_row: 0,
             due: false,
             collect: false,
@@ -209,9 +210,9 @@ impl Destination {
         self.unreadable_in_a_row = 0;
         self.backoff.reset();
         self.allowed = (self.allowed + 1).min(MAX_IN_FLIGHT);
-        self.successes_in_a_row += 1;
-        if self.successes_in_a_row >= GROW_AFTER {
-            self.successes_in_a_row = 0;
+        self.successes_at_limit += 1;
+        if self.successes_at_limit >= GROW_AFTER {
+            self.successes_at_limit = 0;
             self.max_bytes = (self.max_bytes * 2).min(self.configured.max_bytes);
         }
         shipment.batch.delivered_except(failed);
@@ -227,7 +228,6 @@ impl Destination {
         random: f64,
     ) {
         self.in_flight -= 1;
-        self.successes_in_a_row = 0;
         self.waiting.push_front(shipment);
         // Attempts that were under way together fail together, and count once.
         if self.last_failure.is_some_and(|last| started < last) && told.is_none() {
@@ -267,7 +267,7 @@ impl Destination {
     /// The body was too large: smaller ones from now on. `false`: it was a single record, which is dropped.
     pub(crate) fn too_large(&mut self, shipment: Shipment) -> bool {
         self.in_flight -= 1;
-        self.successes_in_a_row = 0;
+        self.successes_at_limit = 0;
         if shipment.batch.events() <= 1 {
             shipment.batch.dropped(DropReason::TooLarge);
             return false;
@@ -283,7 +283,6 @@ impl Destination {
     /// got through meanwhile; else the fault lies elsewhere, and records would be dropped one by one.
     pub(crate) fn unreadable(&mut self, mut shipment: Shipment, now: Instant) -> Unreadable {
         self.in_flight -= 1;
-        self.successes_in_a_row = 0;
         self.unreadable_in_a_row += 1;
         self.allowed = 1;
         let others_get_through = match shipment.suspect_since {
@@ -351,9 +350,10 @@ impl Destination {
         self.in_flight == 0 && matches!(self.paused(now), Some(Why::Refused | Why::Quota))
     }
 
-    /// Whether a flush may be waiting for a record that a producer is just now appending.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.in_flight == 0 && self.waiting.is_empty() && self.pause.is_none()
+    /// Whether there is nothing to do but wait for a record that a producer is just now appending.
+    pub(crate) fn has_straggler(&self) -> bool {
+        let is_idle = self.in_flight == 0 && self.waiting.is_empty() && self.pause.is_none();
+        is_idle && self.queue.has_pending()
     }
 
     // Shutting down.

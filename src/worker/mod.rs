@@ -260,7 +260,7 @@ impl Worker {
             Rest::Parked => None,
         };
         let is_asked = !self.flushes.is_empty() || self.closing.is_some();
-        let straggler = is_asked && self.destinations.iter().any(Destination::is_idle);
+        let straggler = is_asked && self.destinations.iter().any(Destination::has_straggler);
         self.destinations
             .iter()
             .filter_map(Destination::resumes_at)
