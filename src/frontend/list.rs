@@ -72,6 +72,7 @@ pub(crate) fn put_event(out: &mut Vec<u8>, event: &EventRecord<'_>) {
     out.extend_from_slice(b",\"attributes\":{");
     // Without the line's own start and end, an entry has the same level, target and fields.
     out.extend_from_slice(event.callsite.event.get(1..).unwrap_or_default());
+    event.put_log(out);
     out.push(b',');
     out.extend_from_slice(event.fields.attributes.bytes());
     out.extend_from_slice(event.fields.outer.bytes());

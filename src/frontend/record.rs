@@ -68,9 +68,7 @@ impl EventRecord<'_> {
     pub(crate) fn put(&self, line: &mut Vec<u8>) {
         put_time(line, self.time);
         line.extend_from_slice(&self.callsite.event);
-        if self.callsite.is_log {
-            put_log(line, self.special, self.frame.source_location);
-        }
+        self.put_log(line);
         if !self.special.message.is_empty() {
             line.extend_from_slice(b",\"message\":");
             line.extend_from_slice(&self.special.message);
@@ -81,6 +79,24 @@ impl EventRecord<'_> {
         line.extend_from_slice(self.thread);
         self.frame
             .put_rest(line, self.fields, &self.special.exception, self.incomplete);
+    }
+
+    /// Where a record of the `log` crate was made; of another event the callsite tells.
+    pub(super) fn put_log(&self, line: &mut Vec<u8>) {
+        if !self.callsite.is_log {
+            return;
+        }
+        let mut put = |name: &[u8], value: &[u8]| {
+            if !value.is_empty() {
+                line.extend_from_slice(name);
+                line.extend_from_slice(value);
+            }
+        };
+        put(b",\"target\":", &self.special.log_target);
+        if self.frame.source_location {
+            put(b",\"code.file.path\":", &self.special.log_file);
+            put(b",\"code.line.number\":", &self.special.log_line);
+        }
     }
 }
 
@@ -154,21 +170,6 @@ fn put_ids(line: &mut Vec<u8>, ids: &SpanIds) {
     line.extend_from_slice(b"\",\"span_id\":\"");
     line.extend_from_slice(&ids.span);
     line.push(b'"');
-}
-
-/// Where a record of the `log` crate was made.
-fn put_log(line: &mut Vec<u8>, special: &Special, source_location: bool) {
-    let mut put = |name: &[u8], value: &[u8]| {
-        if !value.is_empty() {
-            line.extend_from_slice(name);
-            line.extend_from_slice(value);
-        }
-    };
-    put(b",\"target\":", &special.log_target);
-    if source_location {
-        put(b",\"code.file.path\":", &special.log_file);
-        put(b",\"code.line.number\":", &special.log_line);
-    }
 }
 
 /// What all records of a layer have in common.
