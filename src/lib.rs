@@ -56,6 +56,13 @@
 //! - `rustls` (default): TLS by rustls with ring and the system's certificates.
 //! - `native-tls`: TLS by the system's library. With both, rustls is used.
 //! - `zstd` (default): bodies compressed with Zstandard; without it, gzip.
+//!
+//! Between services. Each of these features is off by default and then adds nothing, neither code nor dependencies:
+//!
+//! - `http`: the trace context in the headers of any client or server, `TraceContext::extract` and `inject`.
+//! - `tower`: a span for each request that a tower service (axum, hyper, tonic) answers, `http::ServerLayer`.
+//! - `axum`: the same, which knows axum's routes.
+//! - `reqwest-middleware`: a span for each request that a reqwest client sends, `http::ClientMiddleware`.
 
 // Of library code only: examples, tests and benches may.
 #![cfg_attr(
@@ -80,6 +87,8 @@ mod frontend;
 mod guard;
 #[cfg(feature = "init")]
 mod init;
+#[cfg(feature = "http")]
+mod integration;
 mod pipeline;
 mod queue;
 mod schema;
@@ -96,6 +105,8 @@ pub use crate::frontend::{AxiomLayer, FieldPlacement};
 pub use crate::guard::Guard;
 #[cfg(feature = "init")]
 pub use crate::init::init;
+#[cfg(feature = "http")]
+pub use crate::integration::http;
 pub use crate::queue::Overflow;
 pub use crate::span_ext::SpanExt;
 pub use crate::stats::{DropReason, Stats};

@@ -1,0 +1,235 @@
+//! Opens the span of a request that arrived.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::{HOST, USER_AGENT};
+use http::request::Parts;
+use tower_layer::Layer;
+use tracing::field::{Empty, display};
+use tracing::{Level, Span};
+
+use super::conventions::{self, KnownMethod, TARGET};
+use super::exchange::span_at;
+use super::grpc::Call;
+use super::service::ServerService;
+use crate::span_ext::SpanExt;
+use crate::trace::TraceContext;
+
+/// Finds the template of the path that a request matched.
+type Route = Arc<dyn for<'a> Fn(&'a Parts) -> Option<&'a str> + Send + Sync>;
+
+/// Gives each request that a server answers a span, which continues the trace of its caller. With the feature `tower`.
+///
+/// A `tower` layer for servers of any kind: axum, hyper, tonic. The span is open until the response is
+/// ready (its status and headers; the body is sent later), and everything that the service does until then happens inside.
+/// A request with a valid `traceparent` continues its trace. Any other starts a trace of its own, whatever span is
+/// current where the service is called.
+///
+/// # The span
+/// Its name is the method and the route, such as `GET /orders/{id}`, or the method alone where there is no route: never
+/// the path, which anybody can invent. Its kind is `server`. Attributes, each if it is known: `http.request.method`
+/// (and `_original`), `http.route`, `url.path`, `url.query` (without secrets), `url.scheme`, `server.address` and `server.port` from
+/// `:authority` or `Host`, `client.address` (the peer's), `user_agent.original`, `network.protocol.version`,
+/// `http.response.status_code`, `error.type`. What proxies say in `Forwarded` or `X-Forwarded-*` is not believed.
+///
+/// The span is an error when
+/// - the status is 5xx: `error.type` is the status. 4xx are the client's errors and not the server's.
+/// - the service fails without a response: `error.type` is the type of its error, `status.message` what it says.
+/// - the service panics: `panic`.
+/// - the response is no longer waited for, most often because the client is gone: `cancelled`.
+///
+/// # gRPC
+/// Requests with the content type `application/grpc` also have `rpc.system`, `rpc.service` and `rpc.method`, and once the
+/// method turned out to exist the span's name is `package.Service/Method`. A call that fails at once says so in
+/// the response's headers: `rpc.grpc.status_code`, and an error where the conventions for servers say so. The status at the end
+/// of a stream is in its trailers, which are not looked at.
+///
+/// # Routes
+/// With the feature `axum` the route is what axum's router matched, nested routers included. Add the layer
+/// with `Router::layer`, which runs after the router; wrapped around the whole router it could not know the route. For
+/// other routers there is [`route`](Self::route).
+///
+/// # Examples
+/// ```
+/// # #[cfg(feature = "axum")]
+/// # fn app() -> axum::Router {
+/// use axum::{Router, routing::get};
+/// use axiom_layer::http::ServerLayer;
+///
+/// Router::new()
+///     .route("/orders/{id}", get(|| async { "tea" }))
+///     .layer(ServerLayer::new())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct ServerLayer {
+    level: Level,
+    route: Option<Route>,
+}
+
+impl ServerLayer {
+    /// A layer whose spans have the level INFO and, with the feature `axum`, axum's routes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            level: Level::INFO,
+            route: None,
+        }
+    }
+
+    /// The level of the spans. Default INFO.
+    #[must_use]
+    pub fn level(mut self, level: Level) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// How to find the route of a request: the template that its path matched, such as `/orders/{id}`. Default: axum's, with
+    /// the feature `axum`, and else none.
+    ///
+    /// Whatever is returned becomes part of the span's name, so there must be few of them: never the
+    /// path itself. `None` means that no route matched.
+    ///
+    /// # Examples
+    /// ```
+    /// use axiom_layer::http::ServerLayer;
+    ///
+    /// let layer = ServerLayer::new().route(|request| match request.uri.path() {
+    ///     "/health" => Some("/health"),
+    ///     path if path.starts_with("/orders/") => Some("/orders/{id}"),
+    ///     _ => None,
+    /// });
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn route<F>(mut self, route: F) -> Self
+    where
+        F: for<'a> Fn(&'a Parts) -> Option<&'a str> + Send + Sync + 'static,
+    {
+        self.route = Some(Arc::new(route));
+        self
+    }
+
+    pub(super) fn open(&self, request: &Parts) -> Span {
+        let method = KnownMethod::of(&request.method);
+        let route = match &self.route {
+            Some(route) => route(request),
+            None => route_of_router(request),
+        };
+        let header = |name| request.headers.get(name)?.to_str().ok();
+        let authority = request.uri.authority().map(|authority| authority.as_str());
+        let authority = authority.or_else(|| header(HOST));
+        let (host, port) = authority.map(conventions::host_and_port).unzip();
+        let call = Call::of(request);
+        let uri = original_uri(request);
+        let peer = client_address(request).map(display);
+        let span = span_at!(
+            self.level,
+            parent: None,
+            "server request",
+            otel.name = %Name { method: method.name, route },
+            otel.kind = "server",
+            otel.status_code = Empty,
+            otel.status_description = Empty,
+            http.request.method = method.method,
+            http.request.method_original = method.original,
+            http.route = route,
+            http.response.status_code = Empty,
+            url.path = uri.path(),
+            url.query = uri.query().map(conventions::redact_query).as_deref(),
+            url.scheme = request.uri.scheme_str(),
+            server.address = host.filter(|host| !host.is_empty()),
+            server.port = port.flatten(),
+            client.address = peer,
+            user_agent.original = header(USER_AGENT),
+            network.protocol.version = conventions::protocol_version(request.version),
+            rpc.system = call.map(|_| "grpc"),
+            rpc.service = call.map(|call| call.service),
+            rpc.method = call.map(|call| call.method),
+            rpc.grpc.status_code = Empty,
+            error.type = Empty,
+        );
+        // Before anything is recorded inside, so that all of it is in the caller's trace.
+        if let Some(caller) = TraceContext::extract(&request.headers) {
+            span.set_parent(&caller);
+        }
+        span
+    }
+}
+
+impl Default for ServerLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for ServerLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerLayer")
+            .field("level", &self.level)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> Layer<S> for ServerLayer {
+    type Service = ServerService<S>;
+
+    fn layer(&self, service: S) -> Self::Service {
+        ServerService::new(service, self.clone())
+    }
+}
+
+/// `GET /orders/{id}`
+struct Name<'a> {
+    method: &'a str,
+    route: Option<&'a str>,
+}
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.method)?;
+        match self.route {
+            Some(route) => write!(f, " {route}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(feature = "axum")]
+fn route_of_router(request: &Parts) -> Option<&str> {
+    let path = request.extensions.get::<axum::extract::MatchedPath>()?;
+    Some(path.as_str())
+}
+
+#[cfg(not(feature = "axum"))]
+fn route_of_router(_: &Parts) -> Option<&str> {
+    None
+}
+
+/// A nested router takes its prefix off the path; axum keeps the whole.
+#[cfg(feature = "axum")]
+fn original_uri(request: &Parts) -> &http::Uri {
+    let original = request.extensions.get::<axum::extract::OriginalUri>();
+    original.map_or(&request.uri, |original| &original.0)
+}
+
+#[cfg(not(feature = "axum"))]
+fn original_uri(request: &Parts) -> &http::Uri {
+    &request.uri
+}
+
+/// The peer, if the server was made with `into_make_service_with_connect_info::<SocketAddr>()`.
+#[cfg(feature = "axum")]
+fn client_address(request: &Parts) -> Option<std::net::IpAddr> {
+    use axum::extract::ConnectInfo;
+    let info = request
+        .extensions
+        .get::<ConnectInfo<std::net::SocketAddr>>()?;
+    Some(info.0.ip())
+}
+
+#[cfg(not(feature = "axum"))]
+fn client_address(_: &Parts) -> Option<std::net::IpAddr> {
+    None
+}

@@ -1,0 +1,8 @@
+//! Spans for HTTP requests, and traces across services.
+
+mod axum;
+mod client;
+mod end_to_end;
+mod grpc;
+mod server;
+mod support;
