@@ -94,15 +94,16 @@ where
         else {
             return Poll::Pending;
         };
-        exchange.is_running = true;
-        let span = exchange.span.clone();
+        let Exchange {
+            span, is_running, ..
+        } = exchange;
         let inside = span.enter();
+        *is_running = true;
         let polled = response.poll(context);
-        exchange.is_running = false;
+        *is_running = false;
         let outcome = ready!(polled);
         this.response.set(None);
         drop(inside);
-        drop(span);
         if let Some(exchange) = this.exchange.take() {
             end(exchange, this.call.take(), &outcome);
         }
