@@ -1,6 +1,7 @@
 //! Two services, each with its own layer, through real HTTP.
 
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
@@ -164,4 +165,28 @@ fn two_services_and_their_caller_are_one_tree() {
     assert_eq!(summary(&call), "GET client true 500 ERROR");
     assert_eq!(summary(&answer), "GET /stock/{item} server true 500 ERROR");
     assert_eq!(text(&answer, "status.message"), "the shelf is gone");
+}
+
+#[test]
+fn a_client_that_hangs_up_leaves_a_cancelled_request() {
+    let server = Server::start().unwrap();
+    let (begun, is_begun) = mpsc::channel();
+    let app = Router::new().route(
+        "/slow",
+        get(async move || {
+            begun.send(()).unwrap();
+            std::future::pending::<StatusCode>().await
+        }),
+    );
+    let slow = Running::start(&server, "slow", app);
+    let mut connection = TcpStream::connect(slow.address).unwrap();
+    write!(connection, "GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    is_begun.recv_timeout(PATIENCE).unwrap();
+    drop(connection);
+
+    assert!(server.wait_until(PATIENCE, |server| server.ingested_in("traces") == 1));
+    let span = &server.events("traces")[0];
+    assert_eq!(summary(span), "GET /slow server true cancelled ERROR");
+    slow.stop();
+    assert_eq!(server.violations(), []);
 }
