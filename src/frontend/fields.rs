@@ -183,6 +183,10 @@ impl FieldVisitor<'_> {
                     text.insert(0, b'"');
                     text.push(b'"');
                 }
+                // An empty `otel.name` or description says nothing; a span without a name is no span to Axiom.
+                if plan.role != Role::Message && text.len() == 2 {
+                    text.clear();
+                }
                 whole
             }
             None => {

@@ -52,6 +52,10 @@ struct Escaped<'a> {
 
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        // A value may go on after it was told to stop; what would still fit is no continuation.
+        if self.full {
+            return Err(fmt::Error);
+        }
         let cap = self.end.saturating_sub(self.out.len());
         if put_escaped(self.out, text, cap) {
             Ok(())

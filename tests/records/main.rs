@@ -3,6 +3,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bad_input;
+mod bad_values;
 mod composition;
 mod events;
 mod fields;
