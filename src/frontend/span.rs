@@ -80,6 +80,11 @@ impl SpanState {
         }
     }
 
+    /// Fields could not be encoded at all.
+    pub(crate) fn mark_incomplete(&mut self) {
+        self.incomplete += 1;
+    }
+
     /// An ERROR event happened inside. The first message stays, and so does a status set by the application.
     pub(crate) fn mark_error(&mut self, message: &[u8]) {
         if self.status == Status::Unset {
