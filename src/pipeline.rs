@@ -77,7 +77,7 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
         .map(|(destination, queue)| Source {
             name: destination
                 .dataset
-                .unwrap_or_else(|| destination.url.to_string()),
+                .unwrap_or_else(|| worker::shown(&destination.url)),
             url: destination.url,
             queue: Arc::clone(queue),
             limits: worker::Limits {

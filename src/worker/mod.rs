@@ -35,6 +35,7 @@ use self::commands::{Closing, Flush};
 pub(crate) use self::commands::{Command, Flushed};
 use self::destination::Destination;
 use self::exchange::{Attempt, Flight};
+pub(crate) use self::report::shown;
 use self::response::Answer;
 pub(crate) use self::transport::{Credentials, Settings as TransportSettings};
 use self::transport::{NoAnswer, Transport};

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use chrono::DateTime;
-use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use serde_json::Value;
 
 use crate::diag::Cause;
@@ -28,6 +28,27 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// Takes the token out of what the server says, of which diagnostics quote parts: servers and proxies
+    /// may quote the request.
+    pub(crate) fn hide(&mut self, token: &str) {
+        const HIDDEN: &str = "(hidden)";
+        let is_in = |bytes: &[u8]| {
+            let mut windows = bytes.windows(token.len().max(1));
+            windows.any(|window| window == token.as_bytes())
+        };
+        if is_in(&self.body) {
+            let body = String::from_utf8_lossy(&self.body).replace(token, HIDDEN);
+            self.body = Bytes::from(body);
+        }
+        for value in self.headers.values_mut() {
+            if is_in(value.as_bytes()) {
+                *value = HeaderValue::from_static(HIDDEN);
+            }
+        }
+    }
 }
 
 /// What is to become of the batch.
@@ -240,7 +261,7 @@ fn http_date(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::{HeaderName, HeaderValue};
+    use reqwest::header::HeaderName;
 
     use super::*;
 
