@@ -4,6 +4,7 @@
 //! The servers are processes of their own, for what they log is not ours to fence off.
 
 #[path = "common/child.rs"]
+#[expect(dead_code, reason = "the other binaries need the rest")]
 mod child;
 
 use std::collections::HashSet;

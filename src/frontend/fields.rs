@@ -21,6 +21,9 @@ pub(crate) const VALUE_BYTES: usize = 256 * 1024;
 pub(crate) const ATTRIBUTES_BYTES: usize = 640 * 1024;
 /// A dataset on Axiom's personal plan has 256 fields (docs/limits): one record must not exhaust it.
 pub(crate) const ATTRIBUTES: u32 = 250;
+/// Fields of a callsite that are told apart; `tracing`'s macros take 32. Later ones are left out, for each
+/// would cost a search through all that is there.
+const SLOTS: usize = 256;
 /// `status.message` of a span.
 const STATUS_MESSAGE_BYTES: usize = 4 * 1024;
 /// Causes of an error that are followed; the chain may be a circle.
@@ -30,15 +33,15 @@ const ERROR_CAUSES: usize = 32;
 #[derive(Debug, Default)]
 pub(crate) struct Attributes {
     pub(crate) bytes: Vec<u8>,
-    /// Which of the first 64 slots have a value.
-    set: u64,
+    /// Which slots have a value.
+    set: [u64; SLOTS / 64],
     count: u32,
 }
 
 impl Attributes {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
-        self.set = 0;
+        self.set = [0; SLOTS / 64];
         self.count = 0;
     }
 
@@ -72,15 +75,17 @@ impl Attributes {
 
     /// Removes an earlier value of the same key and counts the new one. `false`: there are too many.
     fn make_room(&mut self, slot: usize, key: &[u8]) -> bool {
-        let bit = 1_u64.checked_shl(u32::try_from(slot).unwrap_or(u32::MAX));
-        let may_be_set = bit.is_none_or(|bit| self.set & bit != 0);
-        if may_be_set && self.remove(key) {
+        let (word, bit) = (slot / 64, 1_u64 << (slot % 64));
+        let Some(set) = self.set.get(word) else {
+            return false;
+        };
+        if set & bit != 0 && self.remove(key) {
             return true;
         }
         if self.count >= ATTRIBUTES {
             return false;
         }
-        self.set |= bit.unwrap_or(0);
+        self.set[word] |= bit;
         self.count += 1;
         true
     }

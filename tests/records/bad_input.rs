@@ -3,6 +3,7 @@
 //! Each test records `before` and `after` around the bad one, on the same thread.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axiom_layer::{DropReason, Overflow};
 use axiom_local::{Event, Server};
@@ -143,6 +144,28 @@ fn of_10_000_fields_the_first_250_are_kept_and_the_rest_is_counted() {
         assert!((0..FIELDS).all(|n| attributes[&format!("field{n}")] == n));
         assert_eq!(number(record, "incomplete"), 10_000 - FIELDS as u64);
     }
+}
+
+/// With a search through the values for each field, this took more than a minute.
+#[test]
+fn ten_thousand_fields_after_large_ones_cost_no_more_than_their_number() {
+    let large = "x".repeat(2_500);
+    let mut fields = numbered(10_000);
+    for (_, value) in fields.iter_mut().take(FIELDS - 1) {
+        *value = Box::new(large.as_str());
+    }
+    let mut took = Duration::MAX;
+    let records = between(|| {
+        let start = Instant::now();
+        made::event(&fields);
+        took = start.elapsed();
+    });
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let event = records
+        .events()
+        .find(|e| e.get("message").is_none())
+        .unwrap();
+    assert_eq!(attributes(event).len(), FIELDS);
 }
 
 #[test]
