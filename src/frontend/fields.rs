@@ -132,17 +132,23 @@ pub(crate) struct Special {
 }
 
 impl Special {
-    /// What an ERROR event says of the span around it: its message, else its `error` field.
-    pub(crate) fn error_message<'a>(&'a self, attributes: &'a Attributes) -> &'a [u8] {
+    /// What an ERROR event says of the span around it: its message, else its `error` field. A JSON string
+    /// without its closing quote, and whether it was shortened.
+    pub(crate) fn error_message<'a>(&'a self, attributes: &'a Attributes) -> (&'a [u8], bool) {
         let text = if self.message.is_empty() {
             attributes.value(b"\"error\":")
         } else {
             &self.message
         };
-        if text.len() <= STATUS_MESSAGE_BYTES && text.starts_with(b"\"") {
-            text
-        } else {
-            b""
+        match text {
+            [b'"', kept @ .., b'"'] if text.len() <= STATUS_MESSAGE_BYTES => {
+                (&text[..=kept.len()], false)
+            }
+            [b'"', ..] => {
+                let end = json::floor_string(text, STATUS_MESSAGE_BYTES);
+                (&text[..end], true)
+            }
+            _ => (b"", false),
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::callsite::Callsite;
 use super::fields::{Attributes, Special};
+use super::json;
 use super::record::{self, SpanIds, SpanRecord, Status};
 use super::time::{self, Anchor};
 use crate::trace::{self, SpanId};
@@ -86,11 +87,16 @@ impl SpanState {
     }
 
     /// An ERROR event happened inside. The first message stays, and so does a status set by the application.
-    pub(crate) fn mark_error(&mut self, message: &[u8]) {
+    pub(crate) fn mark_error(&mut self, (message, is_shortened): (&[u8], bool)) {
         if self.status == Status::Unset {
             self.status = Status::Error;
-            if self.special.status_message.is_empty() {
-                self.special.status_message.extend_from_slice(message);
+            let text = &mut self.special.status_message;
+            if text.is_empty() && !message.is_empty() {
+                text.extend_from_slice(message);
+                if is_shortened {
+                    text.extend_from_slice(json::ELLIPSIS.as_bytes());
+                }
+                text.push(b'"');
             }
         }
     }

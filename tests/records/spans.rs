@@ -176,6 +176,26 @@ fn an_error_event_fails_the_innermost_span_and_its_first_message_is_told() {
     assert_eq!(outer.get("status.message"), None);
 }
 
+#[test]
+fn a_long_message_of_an_error_is_shortened_in_the_status() {
+    for message in [
+        "x\"é\u{1}🦀".repeat(1_000),
+        "y".repeat(300_000),
+        "z".repeat(4_094),
+    ] {
+        let records = recorded(|| {
+            let _span = info_span!("failing").entered();
+            error!("{message}");
+        });
+        let span = records.span("failing");
+        let told = text(span, "status.message");
+        let kept = told.trim_end_matches('…');
+        assert!(message.starts_with(kept));
+        assert!((2_000..=4_096).contains(&kept.len()), "{}", kept.len());
+        assert_eq!(kept.len() < message.len(), told.ends_with('…'));
+    }
+}
+
 #[derive(Debug)]
 struct SoldOut;
 
