@@ -104,23 +104,34 @@ fn time_inside_and_outside_add_up_to_the_duration() {
 }
 
 #[test]
-fn a_span_that_two_threads_are_in_at_once_is_busy_no_longer_than_it_lasts() {
+fn a_span_is_busy_from_the_first_thread_that_enters_to_the_last_that_leaves() {
+    const WORK: Duration = Duration::from_millis(4);
     let records = recorded(|| {
         let span = info_span!("shared");
-        let both = Barrier::new(2);
+        let (both, again) = (Barrier::new(2), Barrier::new(2));
         thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    let _inside = span.enter();
-                    both.wait();
-                    thread::sleep(Duration::from_millis(4));
-                });
-            }
+            scope.spawn(|| {
+                let inside = span.enter();
+                thread::sleep(WORK);
+                both.wait();
+                again.wait();
+                drop(inside);
+            });
+            scope.spawn(|| {
+                both.wait();
+                let _inside = span.enter();
+                thread::sleep(WORK);
+                again.wait();
+                thread::sleep(WORK);
+            });
         });
     });
     let span = records.span("shared");
     let busy = number(span, "busy_ns");
-    assert!((4_000_000..=number(span, "duration")).contains(&busy));
+    assert!(
+        (12_000_000..=number(span, "duration")).contains(&busy),
+        "{busy}"
+    );
 }
 
 #[test]
