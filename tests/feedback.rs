@@ -151,7 +151,7 @@ fn only_what_the_application_does_is_recorded() {
     let ticks = tick();
     assert_eq!(guard.flush(LONG).unwrap().recorded(), ticks);
     assert!(
-        hopeless_guard.stats().retried() > 2,
+        hopeless_guard.stats().retried() > 0,
         "{:?}",
         hopeless_guard.stats()
     );
