@@ -79,7 +79,7 @@ impl Builder {
     ///
     /// # Errors
     /// When it is missing, unless the address alone decides where records go; when it is longer than 128
-    /// characters, holds control characters, or is `.` or `..`.
+    /// characters, holds control characters, is `.` or `..`, or begins as a token does (`xaat-`).
     pub fn dataset(mut self, dataset: impl Into<String>) -> Self {
         self.settings.dataset = Some(dataset.into());
         self

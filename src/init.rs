@@ -1,5 +1,7 @@
 //! One line for a program that wants nothing else.
 
+use std::time::Duration;
+
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::prelude::*;
 
@@ -32,14 +34,21 @@ pub fn init() -> Result<Guard, BuildError> {
                 .fix("use directives such as `info,my_crate=debug`")
         })?;
     let (layer, guard) = crate::builder().build()?;
-    tracing_subscriber::registry()
+    let set = tracing_subscriber::registry()
         .with(filter)
         .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr))
         .with(layer)
-        .try_init()
-        .map_err(|error| {
-            BuildError::system("the global subscriber is set already", error)
-                .fix("call `axiom_layer::builder()` and add the layer where the subscriber is made")
-        })?;
-    Ok(guard)
+        .try_init();
+    match set {
+        Ok(()) => Ok(guard),
+        Err(error) => {
+            // Nothing was recorded, and that is no fault of how the guard was bound.
+            drop(guard.shutdown(Duration::ZERO));
+            Err(
+                BuildError::system("the global subscriber is set already", error).fix(
+                    "call `axiom_layer::builder()` and add the layer where the subscriber is made",
+                ),
+            )
+        }
+    }
 }

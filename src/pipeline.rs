@@ -248,7 +248,7 @@ fn source(config: &Config, destination: &Destination, queue: &Arc<Queue>) -> Sou
         name: destination
             .dataset
             .clone()
-            .unwrap_or_else(|| url.to_string()),
+            .unwrap_or_else(|| worker::shown(url)),
         url: url.clone(),
         queue: Arc::clone(queue),
         limits: worker::Limits {

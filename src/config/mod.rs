@@ -20,7 +20,7 @@ pub(crate) use self::labels::{Label, Labels};
 pub(crate) use self::limits::Limits;
 use self::resource::SERVICE_NAME;
 pub(crate) use self::secret::Secret;
-use self::secret::{Token, is_visible_ascii};
+use self::secret::{Token, is_visible_ascii, no_token};
 use crate::diag::Hook;
 use crate::error::{BuildError, Origin};
 use crate::frontend::FieldPlacement;
@@ -159,7 +159,7 @@ impl Config {
         let target = Target::resolve(settings.address, environment)?;
         let events = environment
             .setting(settings.dataset, "dataset", "AXIOM_DATASET")?
-            .map(dataset)
+            .map(|given| dataset(no_token(given)?))
             .transpose()?;
         if events.is_none() && target.names_dataset() {
             return Err(BuildError::missing("dataset", "AXIOM_DATASET")
@@ -231,7 +231,7 @@ fn traces_dataset(
         return Ok(None);
     };
     let origin = given.origin;
-    let name = dataset(given)?;
+    let name = dataset(no_token(given)?)?;
     if !target.names_dataset() {
         return Err(BuildError::new(
             origin,

@@ -105,6 +105,18 @@ impl Token {
     }
 }
 
+/// Refuses a token where a name belongs: in an address it would be told in the clear.
+pub(crate) fn no_token(given: Given) -> Result<Given, BuildError> {
+    if KINDS
+        .iter()
+        .any(|prefix| given.text.trim().starts_with(prefix))
+    {
+        return Err(BuildError::new(given.origin, "looks like a token")
+            .fix("give the dataset's name here, and the token to AXIOM_TOKEN or .token(..)"));
+    }
+    Ok(given)
+}
+
 /// What may stand in a header without quoting.
 pub(crate) fn is_visible_ascii(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())

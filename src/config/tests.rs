@@ -326,7 +326,12 @@ fn an_organization_that_no_header_can_hold_is_refused() {
 
 #[test]
 fn a_token_in_the_wrong_setting_is_not_shown() {
-    let swapped = builder().token(TOKEN).dataset(format!("{TOKEN}\n"));
+    let swapped = builder().token(TOKEN).dataset(TOKEN);
+    assert_eq!(
+        message(swapped, &[]),
+        ".dataset(..): looks like a token; give the dataset's name here, and the token to AXIOM_TOKEN or .token(..)"
+    );
+    let swapped = builder().token(TOKEN).dataset(format!("a {TOKEN}\n"));
     assert_eq!(
         message(swapped, &[]),
         ".dataset(..): holds control characters; use the dataset's name as the Axiom console shows it"

@@ -87,7 +87,7 @@ impl Callsite {
         json::put_str(&mut span, metadata.target(), NAME_BYTES);
         span.extend_from_slice(&location);
         let mut name = Vec::new();
-        json::put_str(&mut name, metadata.name(), NAME_BYTES);
+        json::put_str(&mut name, span_name(metadata), NAME_BYTES);
         Self {
             event: event.into(),
             span: span.into(),
@@ -101,6 +101,14 @@ impl Callsite {
                 .any(|field| field.name().starts_with("exception.")),
         }
     }
+}
+
+/// A span without a name, which Axiom's trace views need, is called as its target.
+fn span_name<'a>(metadata: &'a Metadata<'_>) -> &'a str {
+    [metadata.name(), metadata.target()]
+        .into_iter()
+        .find(|name| !name.is_empty())
+        .unwrap_or("span")
 }
 
 fn plan_fields(metadata: &Metadata<'_>, is_log: bool, placement: &Placement) -> Box<[FieldPlan]> {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 /// What stands at the end of a text that was shortened.
-const ELLIPSIS: &str = "…";
+pub(crate) const ELLIPSIS: &str = "…";
 
 /// Appends `text` as a JSON string. Returns whether it fitted into `cap` bytes of output.
 pub(crate) fn put_str(out: &mut Vec<u8>, text: &str, cap: usize) -> bool {
@@ -52,6 +52,10 @@ struct Escaped<'a> {
 
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        // A value may go on after it was told to stop; what would still fit is no continuation.
+        if self.full {
+            return Err(fmt::Error);
+        }
         let cap = self.end.saturating_sub(self.out.len());
         if put_escaped(self.out, text, cap) {
             Ok(())
@@ -151,6 +155,25 @@ fn put_escape(out: &mut Vec<u8>, byte: u8) {
             let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
             out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
         }
+    }
+}
+
+/// How much of a JSON string, from its opening quote on, fits into `cap` bytes and cuts no character and
+/// no escape. Not for a string that fits whole.
+pub(crate) fn floor_string(json: &[u8], cap: usize) -> usize {
+    let mut at = 1;
+    loop {
+        let step = match json.get(at..) {
+            Some([b'\\', b'u', ..]) => 6,
+            Some([b'\\', ..]) => 2,
+            // UTF-8 says in its first byte how long the character is.
+            Some([first, ..]) => first.leading_ones().max(1) as usize,
+            _ => return at,
+        };
+        if at + step > cap {
+            return at;
+        }
+        at += step;
     }
 }
 
@@ -319,6 +342,19 @@ mod tests {
             let value = serde_json::json!({ "a": [text, 1.5, null], "b": { "c": tail } }).to_string();
             let rest = format!("{value},\"x\":1");
             prop_assert_eq!(value_len(rest.as_bytes()), value.len());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_string_is_cut_to_a_string(text in any::<String>(), cap in 1_usize..80) {
+            let json = serde_json::to_vec(&text).unwrap();
+            prop_assume!(json.len() > cap);
+            let end = floor_string(&json, cap);
+            prop_assert!(end <= cap && end + 6 > cap.min(json.len() - 1));
+            let cut = [&json[..end], b"\""].concat();
+            let back: String = serde_json::from_slice(&cut).unwrap();
+            prop_assert!(text.starts_with(&back));
         }
     }
 

@@ -170,13 +170,16 @@ where
         let parent = self.nearest(span.parent());
         let callsite = self.callsites.of(attributes.metadata());
         let mut state = SpanState::new(parent);
-        // Nested too deep: the span ships without its fields.
-        scratch::with(|scratch| {
+        let encoded = scratch::with(|scratch| {
             let mut visitor = visitor(callsite, scratch);
             attributes.record(&mut visitor);
             let incomplete = visitor.incomplete;
             state.record(callsite, &scratch.fields, &scratch.special, incomplete);
         });
+        if encoded.is_none() {
+            // Nested too deep: the span ships without its fields.
+            state.mark_incomplete();
+        }
         let mut extensions = span.extensions_mut();
         match extensions.get_mut::<SpanStates>() {
             Some(states) => states.add(self.id, state),
@@ -188,7 +191,7 @@ where
         let Some(span) = ctx.span(id) else { return };
         let callsite = self.callsites.of(span.metadata());
         // The fields are encoded before the span is locked: a `Debug` may use the same span.
-        scratch::with(|scratch| {
+        let encoded = scratch::with(|scratch| {
             let mut visitor = visitor(callsite, scratch);
             values.record(&mut visitor);
             let incomplete = visitor.incomplete;
@@ -196,6 +199,9 @@ where
                 state.record(callsite, &scratch.fields, &scratch.special, incomplete);
             });
         });
+        if encoded.is_none() {
+            self.with_state(id, &ctx, SpanState::mark_incomplete);
+        }
     }
 
     fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {

@@ -10,19 +10,23 @@ pub(crate) const ATTRIBUTES_BYTES: usize = 640 * 1024;
 /// A dataset on Axiom's personal plan has 256 fields (docs/limits): one record must not exhaust it.
 pub(crate) const ATTRIBUTES: u32 = 250;
 
+/// Fields of a callsite that are told apart; `tracing`'s macros take 32. Later ones are left out, for each
+/// would cost a search through all that is there.
+const SLOTS: usize = 256;
+
 /// The members written so far, as `"key":value,"key":value,`.
 #[derive(Debug, Default)]
 pub(crate) struct Members {
     bytes: Vec<u8>,
-    /// Which of the first 64 slots have a value.
-    set: u64,
+    /// Which slots have a value.
+    set: [u64; SLOTS / 64],
     count: u32,
 }
 
 impl Members {
     fn clear(&mut self) {
         self.bytes.clear();
-        self.set = 0;
+        self.set = [0; SLOTS / 64];
         self.count = 0;
     }
 
@@ -72,14 +76,6 @@ impl Members {
             Some(entry)
         })
     }
-}
-
-/// Fields from the 65th on have no bit: they are searched for each time.
-fn bit(slot: usize) -> u64 {
-    u32::try_from(slot)
-        .ok()
-        .and_then(|slot| 1_u64.checked_shl(slot))
-        .unwrap_or(0)
 }
 
 /// The user's fields of a record: those in `attributes`, and those that have another place.
@@ -139,15 +135,17 @@ impl Fields {
         }
         let count = self.attributes.count + self.outer.count;
         let group = self.group(is_outer);
-        let bit = bit(slot);
-        let is_new = bit != 0 && group.set & bit == 0;
+        let bit = 1_u64 << (slot % 64);
+        let is_new = group.set.get(slot / 64)? & bit == 0;
         if is_new || !group.remove(key) {
             if count >= ATTRIBUTES {
                 return None;
             }
-            group.set |= bit;
+            group.set[slot / 64] |= bit;
             group.count += 1;
         }
+        // Once for the key and a value as most are.
+        group.bytes.reserve(key.len() + LEAST);
         group.bytes.extend_from_slice(key);
         Some((&mut group.bytes, cap.min(room)))
     }

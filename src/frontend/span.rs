@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::callsite::Callsite;
+use super::json;
 use super::list::{self, List};
 use super::members::Fields;
 use super::record::{self, Frame, SpanIds, SpanRecord, Status};
 use super::time::{self, Anchor};
-use super::visit::Special;
+use super::visit::{self, Special};
 use crate::trace::{self, SpanId, TraceContext};
 
 /// What children and events take over from the span around them.
@@ -123,16 +124,26 @@ impl SpanState {
             self.status = status;
         } else if !special.status_message.is_empty() || !special.error.is_empty() {
             // OpenTelemetry knows a description only of an error, and an error among the fields is one.
-            self.mark_error(&special.error);
+            self.mark_error(visit::opened(&special.error));
         }
     }
 
+    /// Fields could not be encoded at all.
+    pub(crate) fn mark_incomplete(&mut self) {
+        self.incomplete += 1;
+    }
+
     /// An ERROR event happened inside. The first message stays, and so does a status set by the application.
-    pub(crate) fn mark_error(&mut self, message: &[u8]) {
+    pub(crate) fn mark_error(&mut self, (message, is_shortened): (&[u8], bool)) {
         if self.status == Status::Unset {
             self.status = Status::Error;
-            if self.status_message.is_empty() {
-                self.status_message.extend_from_slice(message);
+            let text = &mut self.status_message;
+            if text.is_empty() && !message.is_empty() {
+                text.extend_from_slice(message);
+                if is_shortened {
+                    text.extend_from_slice(json::ELLIPSIS.as_bytes());
+                }
+                text.push(b'"');
             }
         }
     }
@@ -153,7 +164,7 @@ impl SpanState {
                 .saturating_add(time::nanoseconds(self.entered.elapsed()));
         }
         if std::thread::panicking() && !self.entered_in_panic {
-            self.mark_error(b"\"panicked\"");
+            self.mark_error((b"\"panicked", false));
         }
     }
 

@@ -43,13 +43,12 @@ pub(crate) struct Special {
 }
 
 impl Special {
-    /// What an ERROR event says of the span around it: its message, else its `error` field.
-    pub(crate) fn error_message<'a>(&'a self, fields: &'a Fields) -> &'a [u8] {
+    /// What an ERROR event says of the span around it: its message, else its error. A JSON string without its
+    /// closing quote, and whether it was shortened.
+    pub(crate) fn error_message<'a>(&'a self, fields: &'a Fields) -> (&'a [u8], bool) {
         let candidates = [&self.message, &self.error, fields.value(b"\"error\":")];
-        candidates
-            .into_iter()
-            .find(|text| text.starts_with(b"\"") && text.len() <= STATUS_MESSAGE_BYTES)
-            .unwrap_or_default()
+        let text = candidates.into_iter().find(|text| text.starts_with(b"\""));
+        text.map_or((b"", false), opened)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -67,6 +66,20 @@ impl Special {
         ] {
             text.clear();
         }
+    }
+}
+
+/// A JSON string without its closing quote, at most as long as a status message, and whether it was shortened.
+pub(crate) fn opened(text: &[u8]) -> (&[u8], bool) {
+    match text {
+        [b'"', kept @ .., b'"'] if text.len() <= STATUS_MESSAGE_BYTES => {
+            (&text[..=kept.len()], false)
+        }
+        [b'"', ..] => {
+            let end = json::floor_string(text, STATUS_MESSAGE_BYTES);
+            (&text[..end], true)
+        }
+        _ => (b"", false),
     }
 }
 
@@ -112,6 +125,10 @@ impl FieldVisitor<'_> {
                 if text.first() != Some(&b'"') {
                     text.insert(0, b'"');
                     text.push(b'"');
+                }
+                // An empty `otel.name` or description says nothing; a span without a name is no span to Axiom.
+                if plan.role != Role::Message && text.len() == 2 {
+                    text.clear();
                 }
                 whole
             }

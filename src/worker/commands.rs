@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::Worker;
 use super::destination::Destination;
+use super::report::records;
 use crate::diag::Cause;
 use crate::queue::Mark;
 
@@ -124,7 +125,10 @@ impl Worker {
         for index in 0..self.destinations.len() {
             let lost = self.destinations[index].drop_all(now);
             if lost > 0 {
-                let what = format!("{lost} records could not be delivered before the end");
+                let what = format!(
+                    "{} could not be delivered before the end",
+                    records(lost.into())
+                );
                 self.report(index, now, Cause::Shutdown, what);
             }
         }

@@ -100,7 +100,10 @@ impl Worker {
         let index = flight.destination;
         let sent = flight.shipment.batch.events();
         let outcome = match answer {
-            Ok(answer) => response::outcome(&answer, sent, SystemTime::now()),
+            Ok(mut answer) => {
+                answer.hide(self.settings.transport.credentials.token());
+                response::outcome(&answer, sent, SystemTime::now())
+            }
             Err(NoAnswer(detail)) => Outcome::Retry {
                 cause: Cause::Unreachable,
                 detail,

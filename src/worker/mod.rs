@@ -37,6 +37,7 @@ pub(crate) use self::commands::{Command, Flushed};
 use self::destination::Destination;
 use self::exchange::{Attempt, Flight};
 pub(crate) use self::heartbeat::Heartbeat;
+pub(crate) use self::report::shown;
 use self::response::Answer;
 pub(crate) use self::transport::{Credentials, Settings as TransportSettings};
 use self::transport::{NoAnswer, Transport};

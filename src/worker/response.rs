@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use chrono::DateTime;
-use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use serde_json::Value;
 
 use crate::diag::Cause;
@@ -28,6 +28,31 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// Takes the token out of what the server says, of which diagnostics quote parts: servers and proxies
+    /// may quote the request. A token shorter than any of Axiom's stays: it could be a word of the answer.
+    pub(crate) fn hide(&mut self, token: &str) {
+        const HIDDEN: &str = "(hidden)";
+        const SHORTEST: usize = 16;
+        if token.len() < SHORTEST {
+            return;
+        }
+        let is_in = |bytes: &[u8]| {
+            let mut windows = bytes.windows(token.len());
+            windows.any(|window| window == token.as_bytes())
+        };
+        if is_in(&self.body) {
+            let body = String::from_utf8_lossy(&self.body).replace(token, HIDDEN);
+            self.body = Bytes::from(body);
+        }
+        for value in self.headers.values_mut() {
+            if is_in(value.as_bytes()) {
+                *value = HeaderValue::from_static(HIDDEN);
+            }
+        }
+    }
 }
 
 /// What is to become of the batch.
@@ -240,7 +265,7 @@ fn http_date(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::{HeaderName, HeaderValue};
+    use reqwest::header::HeaderName;
 
     use super::*;
 
@@ -303,6 +328,27 @@ mod tests {
                 ) => {}
                 (other, _) => panic!("{body}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn hiding_the_token_leaves_the_meaning_of_an_answer() {
+        let body = r#"{"ingested":999,"failed":1,"failures":[{"error":"xaat-0123456789ab"}]}"#;
+        for (token, quote) in [
+            ("xaat-0123456789ab", "(hidden)"),
+            ("ingested", "xaat-0123456789ab"),
+            ("", "xaat-0123456789ab"),
+        ] {
+            let mut answer = answer(200, &[], body);
+            answer.hide(token);
+            let Outcome::Accepted {
+                failed, samples, ..
+            } = outcome(&answer, 1_000, UNIX_EPOCH)
+            else {
+                panic!("a 200 that counts is an answer");
+            };
+            assert_eq!(failed, 1);
+            assert!(samples[0].starts_with(quote), "{samples:?}");
         }
     }
 

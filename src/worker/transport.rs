@@ -31,6 +31,13 @@ pub(crate) struct Credentials {
     pub(crate) labels: Option<HeaderValue>,
 }
 
+impl Credentials {
+    pub(crate) fn token(&self) -> &str {
+        let text = self.authorization.to_str().unwrap_or_default();
+        text.strip_prefix("Bearer ").unwrap_or(text)
+    }
+}
+
 /// How requests travel.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -127,8 +134,8 @@ fn explain(error: reqwest::Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let said = error.to_string();
-        // Layers repeat each other.
-        if !text.contains(&said) {
+        // Layers repeat each other, and hyper-util's says no more than that it failed.
+        if !text.contains(&said) && !said.starts_with("client error (") {
             let separator = if text.is_empty() { "" } else { ": " };
             if write!(text, "{separator}{said}").is_err() {
                 break;

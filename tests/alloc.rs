@@ -1,0 +1,128 @@
+//! What recording allocates on the calling thread, once it is warm.
+
+#[path = "common/mod.rs"]
+#[expect(dead_code, reason = "the other binaries need the rest")]
+mod common;
+
+use std::time::Duration;
+
+use allocation_counter::measure;
+use axiom_layer::Builder;
+use axiom_local::Server;
+use tracing::field::Empty;
+use tracing::subscriber::with_default;
+use tracing::{error, info, info_span};
+use tracing_subscriber::{prelude::*, registry};
+
+use common::{LONG, Run};
+
+/// Enough for several chunks of the queue, and not so many that the worker takes any before it is asked to.
+const MANY: u64 = 2_000;
+
+/// Nothing leaves before a flush, so that a first round makes more chunks than the next one needs.
+fn quiet(builder: Builder) -> Builder {
+    builder.flush_interval(Duration::from_secs(60 * 60))
+}
+
+/// Allocations of `MANY` times `record` on this thread, after twice as many.
+fn each(run: &Run, record: impl Fn(u64)) -> u64 {
+    (0..2 * MANY).for_each(&record);
+    run.guard.flush(LONG).unwrap();
+    let counted = measure(|| (0..MANY).for_each(&record));
+    run.guard.flush(LONG).unwrap();
+    counted.count_total
+}
+
+fn below_our_layer(record: impl Fn(u64)) -> u64 {
+    let (layer, run) = Run::with(Server::builder(), |builder| {
+        quiet(builder).thread_names(true).source_location(true)
+    });
+    let allocations = with_default(registry().with(layer), || each(&run, record));
+    let records = run.finish();
+    assert_eq!(records.stats.dropped(), 0);
+    allocations
+}
+
+/// What the registry itself allocates.
+fn below_nothing(record: impl Fn(u64)) -> u64 {
+    with_default(registry(), || {
+        (0..2 * MANY).for_each(&record);
+        measure(|| (0..MANY).for_each(&record)).count_total
+    })
+}
+
+fn event(seq: u64) {
+    info!(
+        seq,
+        path = "/api/v1/orders/4711/items",
+        latency_ms = 1.25,
+        cached = false,
+        shown = ?Some(seq),
+        "load"
+    );
+}
+
+fn span(seq: u64) {
+    let span = info_span!("step", seq, path = "/api/v1/orders", late = Empty);
+    let _inside = span.enter();
+}
+
+#[test]
+fn an_event_allocates_nothing() {
+    assert_eq!(below_our_layer(event), 0);
+}
+
+#[test]
+fn an_event_inside_of_spans_allocates_nothing() {
+    let (layer, run) = Run::with(Server::builder(), quiet);
+    let allocations = with_default(registry().with(layer), || {
+        let _outer = info_span!("outer", a = 1).entered();
+        let _inner = info_span!("inner", b = 2).entered();
+        each(&run, event)
+    });
+    run.finish();
+    assert_eq!(allocations, 0);
+}
+
+#[test]
+fn an_error_event_allocates_nothing_once_its_span_has_failed() {
+    let (layer, run) = Run::with(Server::builder(), quiet);
+    let allocations = with_default(registry().with(layer), || {
+        let _span = info_span!("failing").entered();
+        each(&run, |seq| error!(seq, "failed"))
+    });
+    run.finish();
+    assert_eq!(allocations, 0);
+}
+
+/// Beyond what the registry allocates itself. Now and then that makes room for more spans, hence no equality.
+fn for_each_span(record: impl Fn(u64) + Copy) -> u64 {
+    const SOME: u64 = 10;
+    let beyond = below_our_layer(record) + SOME - below_nothing(record);
+    assert!(
+        beyond % MANY < 2 * SOME,
+        "{beyond} allocations for {MANY} spans"
+    );
+    beyond / MANY
+}
+
+/// The box that the registry asks for, and the bytes of the fields.
+#[test]
+fn a_span_allocates_twice_and_not_more_as_time_goes_on() {
+    assert_eq!(for_each_span(span), 2);
+}
+
+#[test]
+fn a_span_without_fields_allocates_once() {
+    assert_eq!(for_each_span(|_| drop(info_span!("bare").entered())), 1);
+}
+
+#[test]
+fn a_value_recorded_later_allocates_at_most_once_to_grow_the_fields() {
+    let record = |seq| {
+        let span = info_span!("step", seq, late = Empty);
+        span.record("late", seq);
+        span.record("late", seq + 1);
+    };
+    assert_eq!(for_each_span(record), 3);
+}

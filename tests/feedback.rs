@@ -1,0 +1,201 @@
+//! What our own HTTP work logs is never ingested, what the application's own client logs is: below a global subscriber at
+//! TRACE without any filter, with `log` bridged to it.
+//!
+//! The servers are processes of their own, for what they log is not ours to fence off.
+
+#[path = "common/child.rs"]
+#[expect(dead_code, reason = "the other binaries need the rest")]
+mod child;
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Lines, Read};
+use std::net::TcpListener;
+use std::process::{Child, ChildStdout, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use axiom_layer::{AxiomLayer, Guard};
+use axiom_local::Server;
+use serde_json::{Map, Value};
+use tracing::info;
+use tracing_subscriber::prelude::*;
+
+const LONG: Duration = Duration::from_secs(30);
+const TEST: &str = "only_what_the_application_does_is_recorded";
+
+/// Serves until standard input ends, then prints what arrived.
+fn serve() {
+    let server = Server::start().unwrap();
+    println!("\nLISTENING {}", server.url());
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    for event in server.all_events() {
+        println!("EVENT {event}");
+    }
+    for violation in server.violations() {
+        println!("VIOLATION {violation}");
+    }
+}
+
+struct Remote {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    url: String,
+}
+
+impl Remote {
+    fn start() -> Self {
+        let mut child = child::command(TEST, "server")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let url = lines
+            .by_ref()
+            .find_map(|line| Some(line.unwrap().strip_prefix("LISTENING ")?.to_owned()))
+            .unwrap();
+        Self { child, lines, url }
+    }
+
+    /// Ends it; what it received.
+    fn end(mut self) -> Vec<Map<String, Value>> {
+        drop(self.child.stdin.take());
+        let mut events = Vec::new();
+        for line in self.lines {
+            let line = line.unwrap();
+            assert!(!line.starts_with("VIOLATION"), "{line}");
+            if let Some(event) = line.strip_prefix("EVENT ") {
+                events.push(serde_json::from_str(event).unwrap());
+            }
+        }
+        assert!(self.child.wait().unwrap().success());
+        events
+    }
+}
+
+fn layer(url: &str) -> (AxiomLayer, Guard) {
+    axiom_layer::builder()
+        .token("xaat-any")
+        .dataset("main")
+        .url(url)
+        .thread_names(true)
+        .flush_interval(Duration::from_millis(5))
+        .diagnostics(false)
+        .build()
+        .unwrap()
+}
+
+/// Records for a second, as a quiet program does.
+fn tick() -> u64 {
+    let start = Instant::now();
+    let mut ticks = 0;
+    while start.elapsed() < Duration::from_secs(1) {
+        info!(ticks, "tick");
+        ticks += 1;
+        thread::sleep(Duration::from_millis(3));
+    }
+    ticks
+}
+
+/// Requests of the application's own, by both versions of HTTP, and one that fails.
+fn request(url: String, nowhere: String) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("application")
+        .enable_all()
+        .build()
+        .unwrap();
+    let requests = async move {
+        for client in [
+            reqwest::Client::builder().http1_only(),
+            reqwest::Client::builder().http2_prior_knowledge(),
+        ] {
+            let client = client.user_agent("application/1").no_proxy();
+            let client = client.build().unwrap();
+            for _ in 0..5 {
+                assert_eq!(client.get(&url).send().await.unwrap().status(), 404);
+            }
+            assert!(client.get(&nowhere).send().await.is_err());
+        }
+    };
+    // On the runtime's own threads.
+    runtime.block_on(runtime.spawn(requests)).unwrap();
+}
+
+#[test]
+fn only_what_the_application_does_is_recorded() {
+    if child::role().is_some() {
+        return serve();
+    }
+    #[cfg(feature = "rustls")]
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .unwrap();
+    let (remote, shop) = (Remote::start(), Remote::start());
+    let nowhere = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let nowhere = format!("http://{nowhere}");
+    let (layer, guard) = layer(&remote.url);
+    let (hopeless, hopeless_guard) = self::layer(&nowhere);
+    tracing_log::LogTracer::init().unwrap();
+    tracing_subscriber::registry()
+        .with(layer)
+        .with(hopeless)
+        .init();
+
+    // Building and dropping one is our own work too, on a thread of the application's.
+    drop(self::layer(&nowhere));
+    // Hundreds of requests, and attempts that fail, none of which is the application's.
+    let ticks = tick();
+    assert_eq!(guard.flush(LONG).unwrap().recorded(), ticks);
+    assert!(
+        hopeless_guard.stats().retried() > 0,
+        "{:?}",
+        hopeless_guard.stats()
+    );
+    assert_eq!(hopeless_guard.stats().recorded(), ticks);
+
+    request(shop.url.clone(), nowhere);
+    let application = guard.flush(LONG).unwrap().recorded() - ticks;
+    assert!(application > 0);
+    let more = tick();
+    let stats = guard.shutdown(LONG).unwrap();
+    assert_eq!(stats.recorded(), ticks + application + more);
+    assert_eq!(stats.delivered(), stats.recorded());
+    let dead = hopeless_guard
+        .shutdown(Duration::from_millis(50))
+        .unwrap_err();
+    assert_eq!(dead.stats().dropped(), stats.recorded());
+
+    assert_eq!(shop.end().len(), 0);
+    let arrived = remote.end();
+    assert_eq!(arrived.len() as u64, stats.delivered());
+    let mut targets = HashSet::new();
+    for record in &arrived {
+        let text = |record: &Map<String, Value>, name: &str| {
+            record
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or("")
+                .to_owned()
+        };
+        let target = match record.get("attributes") {
+            Some(Value::Object(attributes)) if attributes.contains_key("log.target") => {
+                text(attributes, "log.target")
+            }
+            _ => text(record, "target") + &text(record, "scope.name"),
+        };
+        let thread = text(record, "thread.name");
+        match target.split("::").next().unwrap() {
+            "feedback" => assert_eq!(thread, TEST),
+            _ if record.contains_key("duration") => {}
+            _ => assert_eq!(thread, "application", "{record:?}"),
+        }
+        targets.insert(target.split("::").next().unwrap().to_owned());
+    }
+    for library in ["hyper_util", "h2", "reqwest"] {
+        assert!(targets.contains(library), "{library}: {targets:?}");
+    }
+}

@@ -1,0 +1,160 @@
+//! Events: names and order of the members, ids, times.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
+use tracing::{Level, debug, error, event, info, info_span, trace, warn};
+
+use crate::common::{recorded, recorded_with, text};
+
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(now.as_nanos()).unwrap()
+}
+
+#[test]
+fn an_event_is_exactly_this_line() {
+    let records = recorded(|| {
+        let _span = info_span!("around").entered();
+        info!(target: "shop", answer = 42, who = "me", "hello {}", "world");
+    });
+    let event = records.event("hello world");
+    let (time, trace, span) = (
+        text(event, "_time"),
+        text(event, "trace_id"),
+        text(event, "span_id"),
+    );
+    assert_eq!(
+        event.to_string(),
+        format!(
+            r#"{{"_time":"{time}","level":"info","target":"shop","message":"hello world","trace_id":"{trace}","span_id":"{span}","attributes":{{"answer":42,"who":"me"}},"service.name":"test"}}"#
+        )
+    );
+    assert_eq!(event.dataset(), "main");
+}
+
+#[test]
+fn an_event_without_anything_has_only_what_every_event_has() {
+    let records = recorded(|| event!(target: "bare", Level::WARN, {}));
+    let keys: Vec<_> = records.all[0].fields().keys().cloned().collect();
+    assert_eq!(keys, ["_time", "level", "service.name", "target"]);
+}
+
+#[test]
+fn times_have_nine_digits_and_rise_in_the_order_of_recording() {
+    let before = now();
+    let records = recorded(|| (0..100).for_each(|number| info!(number)));
+    let after = now();
+    let mut last = before;
+    for (number, event) in records.all.iter().enumerate() {
+        assert_eq!(event.get("attributes.number"), Some(&json!(number)));
+        let time = text(event, "_time");
+        assert_eq!((time.len(), &time[19..20], &time[29..]), (30, ".", "Z"));
+        let nanos = event.unix_nanos().unwrap();
+        assert!((last..=after).contains(&nanos), "{last} {time} {after}");
+        last = nanos;
+    }
+    assert_eq!(records.all.len(), 100);
+}
+
+#[test]
+fn levels_are_lower_case_words() {
+    let records = recorded(|| {
+        trace!("trace");
+        debug!("debug");
+        info!("info");
+        warn!("warn");
+        error!("error");
+    });
+    assert_eq!(records.all.len(), 5);
+    for event in &records.all {
+        assert_eq!(text(event, "level"), text(event, "message"));
+        assert_eq!(text(event, "target"), "records::events");
+    }
+}
+
+#[test]
+fn an_event_belongs_to_its_explicit_parent_else_to_the_innermost_span_else_to_none() {
+    let records = recorded(|| {
+        info!("outside");
+        let other = info_span!("other");
+        let outer = info_span!("outer").entered();
+        let inner = info_span!("inner").entered();
+        info!("inside");
+        info!(parent: &other, "explicit");
+        info!(parent: None, "without");
+        drop(inner);
+        info!("after");
+        drop(outer);
+        info!("outside again");
+    });
+    for (message, span) in [
+        ("inside", "inner"),
+        ("explicit", "other"),
+        ("after", "outer"),
+    ] {
+        let (event, span) = (records.event(message), records.span(span));
+        assert_eq!(text(event, "span_id"), text(span, "span_id"), "{message}");
+        assert_eq!(text(event, "trace_id"), text(span, "trace_id"), "{message}");
+    }
+    for message in ["outside", "without", "outside again"] {
+        let event = records.event(message);
+        assert_eq!(event.get("span_id"), None, "{message}");
+        assert_eq!(event.get("trace_id"), None, "{message}");
+    }
+}
+
+#[test]
+fn a_message_is_text_whatever_it_was() {
+    let records = recorded(|| {
+        info!(message = 42);
+        info!(message = true);
+        info!(message = 1.5);
+        info!(message = ?Some("x"));
+        info!(message = "plain", other = 1);
+        info!(message = f64::NAN);
+    });
+    let messages: Vec<_> = records.all.iter().map(|e| text(e, "message")).collect();
+    assert_eq!(
+        messages,
+        ["42", "true", "1.5", "Some(\"x\")", "plain", "null"]
+    );
+}
+
+#[test]
+fn source_and_thread_are_told_on_request() {
+    let line = line!() + 4;
+    let record = || {
+        let _span = info_span!("work").entered();
+        #[rustfmt::skip]
+        info!("here");
+    };
+    let records = recorded_with(
+        |builder| builder.source_location(true).thread_names(true),
+        || {
+            record();
+            let dispatch = tracing::dispatcher::get_default(Clone::clone);
+            let thread = std::thread::Builder::new().name("clerk".into());
+            let thread = thread
+                .spawn(move || {
+                    tracing::dispatcher::with_default(&dispatch, || info!("elsewhere"));
+                })
+                .unwrap();
+            thread.join().unwrap();
+        },
+    );
+    let here = records.event("here");
+    assert!(text(here, "code.file.path").ends_with("records/events.rs"));
+    assert_eq!(here.get("code.line.number"), Some(&json!(line)));
+    assert_eq!(
+        Some(text(here, "thread.name")),
+        std::thread::current().name()
+    );
+    let elsewhere = records.event("elsewhere");
+    assert_eq!(text(elsewhere, "thread.name"), "clerk");
+    assert_ne!(here.get("thread.id"), elsewhere.get("thread.id"));
+    let span = records.span("work");
+    assert_eq!(span.get("code.line.number"), Some(&json!(line - 2)));
+    // A span may be closed on another thread than it ran on, so it names none.
+    assert_eq!(span.get("thread.name"), None);
+}
