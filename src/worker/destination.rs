@@ -62,6 +62,12 @@ impl Shipment {
             suspect_since: self.suspect_since,
         }
     }
+
+    /// A single record that was refused, with no success of any other since then: it may be at fault,
+    /// or everything is.
+    fn is_unproven(&self, successes: u64) -> bool {
+        self.batch.events() == 1 && self.suspect_since == Some(successes)
+    }
 }
 
 /// Why nothing is sent for a while.
@@ -158,6 +164,16 @@ impl Destination {
             return None;
         }
         let shipment = match self.waiting.pop_front() {
+            // What comes after it must not wait for it for ever, and tells whose fault it is.
+            Some(unproven) if may_grow && unproven.is_unproven(self.successes) => {
+                match self.fresh() {
+                    Some(other) => {
+                        self.waiting.push_front(unproven);
+                        other
+                    }
+                    None => unproven,
+                }
+            }
             Some(waiting) => self.within_limit(waiting),
             None if may_grow => self.fresh()?,
             None => return None,

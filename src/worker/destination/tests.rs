@@ -132,6 +132,23 @@ fn a_single_bad_record_of_a_quiet_program_is_dropped_once_others_got_through() {
 }
 
 #[test]
+fn bad_records_at_the_very_start_do_not_block_those_after_them() {
+    let mut bench = Bench::new(3);
+    bench.serve_all_but(&[0, 1, 2]);
+    assert_eq!(bench.destination.paused(bench.now), REFUSED);
+    bench.record(3..100);
+    let mut rounds = 0;
+    while bench.stats().pending() > 0 && rounds < 10 {
+        bench.pass(REFUSED_PAUSE);
+        bench.serve_all_but(&[0, 1, 2]);
+        rounds += 1;
+    }
+    assert_eq!(rounds, 1, "{}", bench.stats());
+    assert_eq!(bench.dropped(DropReason::Rejected), 3);
+    assert_eq!(bench.stats().delivered(), 97);
+}
+
+#[test]
 fn too_large_bodies_are_halved_until_they_fit_and_later_ones_are_cut_to_size() {
     let mut bench = Bench::new(10_000);
     let (mut refused, mut taken) = (0, 0);
