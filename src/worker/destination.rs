@@ -29,7 +29,8 @@ const UNREADABLE_IN_A_ROW: u32 = 16;
 /// Waits between attempts while shutting down are no longer than this: the deadline is near.
 const SHUTDOWN_WAIT: Duration = Duration::from_millis(250);
 
-/// Successes in a row after which a learned size limit is doubled, for it may have been a passing one.
+/// Successes in a row after which one body of twice a learned size limit is tried, for the limit may
+/// have been a passing one. Only one: a refusal costs its upload.
 const GROW_AFTER: u32 = 64;
 
 /// A batch on its way, and what has been learned of it.
@@ -109,6 +110,8 @@ pub(crate) struct Destination {
     configured: Limits,
     /// Below the configured one once the endpoint has refused a body for its size.
     max_bytes: usize,
+    /// The next body may be of twice that.
+    grows: bool,
     batcher: Batcher,
     waiting: VecDeque<Shipment>,
     in_flight: u32,
@@ -135,6 +138,7 @@ impl Destination {
             queue,
             configured: limits,
             max_bytes: limits.max_bytes,
+            grows: false,
             batcher: Batcher::default(),
             waiting: VecDeque::new(),
             in_flight: 0,
@@ -188,6 +192,7 @@ impl Destination {
             return shipment;
         }
         let first = shipment.batch.take(self.limits());
+        self.tried(&first);
         let first = shipment.part(first);
         shipment.body = None;
         if shipment.batch.events() > 0 {
@@ -204,17 +209,27 @@ impl Destination {
             self.queue.collect_open();
         }
         let batch = self.batcher.next(&self.queue, self.limits());
-        if batch.is_none() {
-            self.due = false;
+        match &batch {
+            Some(batch) => self.tried(batch),
+            None => self.due = false,
         }
         batch.map(Shipment::new)
     }
 
     fn limits(&self) -> Limits {
+        let max_bytes = match self.grows {
+            true => (self.max_bytes * 2).min(self.configured.max_bytes),
+            false => self.max_bytes,
+        };
         Limits {
-            max_bytes: self.max_bytes,
+            max_bytes,
             ..self.configured
         }
+    }
+
+    /// One body beyond the learned limit is enough to learn from.
+    fn tried(&mut self, batch: &Batch) {
+        self.grows &= batch.bytes() <= self.max_bytes;
     }
 
     // What came of an attempt.
@@ -226,9 +241,12 @@ impl Destination {
         self.backoff.reset();
         self.allowed = (self.allowed + 1).min(MAX_IN_FLIGHT);
         self.successes_in_a_row += 1;
+        // What was taken is known to fit.
+        let fits = shipment.batch.bytes().min(self.configured.max_bytes);
+        self.max_bytes = self.max_bytes.max(fits);
         if self.successes_in_a_row >= GROW_AFTER {
             self.successes_in_a_row = 0;
-            self.max_bytes = (self.max_bytes * 2).min(self.configured.max_bytes);
+            self.grows = self.max_bytes < self.configured.max_bytes;
         }
         shipment.batch.delivered_except(failed);
     }
@@ -288,7 +306,10 @@ impl Destination {
             shipment.batch.dropped(DropReason::TooLarge);
             return false;
         }
-        self.max_bytes = self.max_bytes.min(shipment.batch.bytes() / 2).max(1);
+        // A larger one had left before the limit was learned, or was sent to try it.
+        if shipment.batch.bytes() <= self.max_bytes {
+            self.max_bytes = (shipment.batch.bytes() / 2).max(1);
+        }
         self.halve(shipment);
         true
     }

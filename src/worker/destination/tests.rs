@@ -175,17 +175,43 @@ fn a_record_too_large_alone_is_dropped_with_its_reason() {
     assert_eq!(bench.dropped(DropReason::TooLarge), 1);
 }
 
+/// An endpoint that takes bodies of so many bytes. Returns how many it took and how many it refused.
+fn serve_up_to(bench: &mut Bench, limit: usize) -> (u32, u32) {
+    let (mut taken, mut refused) = (0, 0);
+    while let Some(shipment) = bench.next() {
+        if shipment.batch.bytes() > limit {
+            refused += 1;
+            assert!(bench.destination.too_large(shipment));
+        } else {
+            taken += 1;
+            bench.destination.delivered(shipment, 0);
+        }
+    }
+    (taken, refused)
+}
+
 #[test]
 fn a_learned_size_limit_is_forgotten_after_many_successes() {
-    let mut bench = Bench::new(2);
-    let shipment = bench.next().unwrap();
-    bench.destination.too_large(shipment);
-    assert!(bench.destination.max_bytes < 100);
-    for seq in 0..2_000 {
-        bench.record(seq..seq + 1);
-        bench.serve_all_but(&[]);
+    let mut bench = Bench::new(100);
+    serve_up_to(&mut bench, 100);
+    assert!(bench.destination.max_bytes <= 100);
+    let mut requests = 0;
+    while requests < 5_000 {
+        bench.record(100..200);
+        requests += serve_up_to(&mut bench, usize::MAX).0;
     }
-    assert_eq!(bench.destination.max_bytes, LIMITS.max_bytes);
+    bench.record(100..200);
+    assert_eq!(serve_up_to(&mut bench, usize::MAX), (1, 0));
+}
+
+#[test]
+fn a_size_limit_that_stands_is_tried_with_one_body_in_64() {
+    let mut bench = Bench::new(10_000);
+    serve_up_to(&mut bench, 1_000);
+    bench.record(0..100_000);
+    let (taken, refused) = serve_up_to(&mut bench, 1_000);
+    assert!(taken > 1_400 && refused > 0, "{taken} taken");
+    assert!(refused <= taken / GROW_AFTER + 1, "{refused} of {taken}");
 }
 
 #[test]
