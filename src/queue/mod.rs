@@ -26,7 +26,8 @@ pub enum Overflow {
     /// The new record is dropped and counted. The caller never waits. The default.
     #[default]
     DropNewest,
-    /// The oldest chunk that the worker has not taken yet is dropped and counted.
+    /// The oldest records that are not on their way yet are dropped and counted, a chunk of 64 KiB at a time. At
+    /// most half of the queue is on its way at a time, so that an endpoint that stalls can not hold on to all of it.
     DropOldest,
     /// The caller waits for room, at most this long; then the record is dropped and counted.
     Block {
@@ -67,6 +68,8 @@ pub(crate) struct Queue {
     free: ArrayQueue<Box<Chunk>>,
     /// Chunks made so far; the pool fills as it is needed.
     made: AtomicUsize,
+    /// Chunks in the worker's hands.
+    taken: AtomicUsize,
     accounts: Box<[CachePadded<Account>]>,
     overflow: Overflow,
     closed: AtomicBool,
@@ -113,6 +116,7 @@ impl Queue {
             full: ArrayQueue::new(chunks),
             free: ArrayQueue::new(chunks),
             made: AtomicUsize::new(0),
+            taken: AtomicUsize::new(0),
             accounts: (0..chunks).map(|_| CachePadded::default()).collect(),
             overflow,
             closed: AtomicBool::new(false),
@@ -298,8 +302,20 @@ impl Queue {
     }
 
     /// The next full chunk, oldest first.
+    ///
+    /// What the worker has taken can not make room any more, so for `DropOldest` it is given half at the most.
     pub(crate) fn pop(self: &Arc<Self>) -> Option<Unit> {
-        self.full.pop().map(|chunk| Unit {
+        let most = match self.overflow {
+            Overflow::DropOldest => self.accounts.len() / 2,
+            Overflow::DropNewest | Overflow::Block { .. } => usize::MAX,
+        };
+        if self.taken.load(Ordering::Relaxed) >= most {
+            return None;
+        }
+        let chunk = self.full.pop()?;
+        self.taken
+            .fetch_add(chunk.parts().count(), Ordering::Relaxed);
+        Some(Unit {
             queue: Arc::clone(self),
             chunk: Some(chunk),
             settled: AtomicU32::new(0),
@@ -385,6 +401,9 @@ impl Drop for Unit {
         if left > 0 {
             self.dropped(left, DropReason::Internal);
         }
+        self.queue
+            .taken
+            .fetch_sub(self.parts().count(), Ordering::Relaxed);
         self.queue.recycle(self.chunk.take());
     }
 }

@@ -174,3 +174,25 @@ fn closed_queue_counts_what_comes_after_shutdown() {
     let dropped: Vec<_> = stats(&queue, &counters).dropped_by_reason().collect();
     assert_eq!(dropped, [(DropReason::AfterShutdown, 1)]);
 }
+
+#[test]
+fn dropping_the_oldest_leaves_the_newest_even_when_the_worker_stalls() {
+    let (queue, counters) = queue(32, Overflow::DropOldest);
+    let line = |seq: usize| format!("{seq:>999}\n");
+    let mut taken = Vec::new();
+    for seq in 0..10_000 {
+        queue.push(line(seq).as_bytes());
+        // A worker that takes all it can get and delivers none of it.
+        taken.extend(queue.pop());
+    }
+    let dropped = stats(&queue, &counters);
+    assert_eq!(dropped.dropped(), dropped.dropped_for(DropReason::Evicted));
+    assert_eq!(taken.len(), 16);
+    taken
+        .drain(..)
+        .for_each(|unit| unit.delivered(unit.events()));
+    let kept = drain(&queue);
+    assert_eq!(kept.last().unwrap(), line(9_999).as_bytes());
+    // 15 full chunks and the open one.
+    assert!(kept.len() > 15 * 65, "{}", kept.len());
+}
