@@ -72,6 +72,8 @@ pub(crate) struct Queue {
     taken: AtomicUsize,
     accounts: Box<[CachePadded<Account>]>,
     overflow: Overflow,
+    /// The worker was told that there is no room, and has made none since.
+    starved: AtomicBool,
     closed: AtomicBool,
     /// Full chunks at which the worker is woken before its tick.
     wake_at: usize,
@@ -119,6 +121,7 @@ impl Queue {
             taken: AtomicUsize::new(0),
             accounts: (0..chunks).map(|_| CachePadded::default()).collect(),
             overflow,
+            starved: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             wake_at: (batch_bytes / CHUNK_BYTES).min(chunks / 2).max(1),
             signal,
@@ -218,7 +221,10 @@ impl Queue {
         if let Some(chunk) = self.pooled() {
             return Some(chunk);
         }
-        self.signal.raise();
+        // Once: waking the worker for each record that finds no room would cost more than the record.
+        if !self.starved.load(Ordering::Relaxed) && !self.starved.swap(true, Ordering::Relaxed) {
+            self.signal.raise();
+        }
         match self.overflow {
             Overflow::DropNewest => None,
             Overflow::DropOldest => {
@@ -405,6 +411,7 @@ impl Drop for Unit {
             .taken
             .fetch_sub(self.parts().count(), Ordering::Relaxed);
         self.queue.recycle(self.chunk.take());
+        self.queue.starved.store(false, Ordering::Relaxed);
     }
 }
 
