@@ -210,7 +210,8 @@ impl Queue {
     fn seal(&self, chunk: Box<Chunk>) {
         // There is room for every chunk that exists.
         if let Err(chunk) = self.full.push(chunk) {
-            return self.settle_whole(chunk, DropReason::Internal);
+            self.settle_whole(&chunk, DropReason::Internal);
+            return self.recycle(Some(chunk));
         }
         if self.wants_worker() {
             self.signal.raise();
@@ -227,10 +228,7 @@ impl Queue {
         }
         match self.overflow {
             Overflow::DropNewest => None,
-            Overflow::DropOldest => {
-                self.settle_whole(self.full.pop()?, DropReason::Evicted);
-                self.pooled()
-            }
+            Overflow::DropOldest => self.full.pop().map(|chunk| self.evict(chunk)),
             Overflow::Block { timeout } => self.wait_for_room(timeout),
         }
     }
@@ -287,13 +285,20 @@ impl Queue {
         }
     }
 
-    fn settle_whole(&self, chunk: Box<Chunk>, reason: DropReason) {
+    fn settle_whole(&self, chunk: &Chunk, reason: DropReason) {
         let events = u64::from(chunk.events());
         self.counters.add_dropped(reason, events);
         self.accounts[chunk.id]
             .settled
             .fetch_add(events, Ordering::Release);
-        self.recycle(Some(chunk));
+    }
+
+    /// Empties a full chunk for whoever needs one. By way of the pool another thread might take it.
+    fn evict(&self, mut chunk: Box<Chunk>) -> Box<Chunk> {
+        self.settle_whole(&chunk, DropReason::Evicted);
+        self.recycle(chunk.rest.take());
+        chunk.clear();
+        chunk
     }
 
     // The worker's side.
