@@ -75,6 +75,8 @@ pub(crate) struct Queue {
     /// The worker was told that there is no room, and has made none since.
     starved: AtomicBool,
     closed: AtomicBool,
+    /// The worker looks no more: what is appended from now on is settled by whoever appends it.
+    ended: AtomicBool,
     /// Full chunks at which the worker is woken before its tick.
     wake_at: usize,
     signal: Arc<Signal>,
@@ -123,6 +125,7 @@ impl Queue {
             overflow,
             starved: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             wake_at: (batch_bytes / CHUNK_BYTES).min(chunks / 2).max(1),
             signal,
             counters,
@@ -142,7 +145,14 @@ impl Queue {
             self.push_short(line)
         };
         match pushed {
-            Some(()) => self.signal.arm(),
+            Some(()) => {
+                self.signal.arm();
+                // It was not closed yet when we looked. Pairs with the store in `end`: either the worker
+                // finds the chunk that was left, or this sees that the worker has gone.
+                if self.ended.load(Ordering::SeqCst) {
+                    self.sweep();
+                }
+            }
             None => self.counters.add_dropped(DropReason::QueueFull, 1),
         }
     }
@@ -343,6 +353,21 @@ impl Queue {
         self.closed.store(true, Ordering::SeqCst);
         drop(self.room.0.lock());
         self.room.1.notify_all();
+    }
+
+    /// The worker drops what is there after this, and then looks no more.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+    }
+
+    /// Settles what came too late for the worker.
+    #[cold]
+    fn sweep(&self) {
+        self.collect_open();
+        while let Some(chunk) = self.full.pop() {
+            self.settle_whole(&chunk, DropReason::Shutdown);
+            self.recycle(Some(chunk));
+        }
     }
 
     /// Events appended since the start.

@@ -196,3 +196,15 @@ fn dropping_the_oldest_leaves_the_newest_even_when_the_worker_stalls() {
     // 15 full chunks and the open one.
     assert!(kept.len() > 15 * 65, "{}", kept.len());
 }
+
+#[test]
+fn a_record_that_comes_when_the_worker_has_gone_is_settled() {
+    let (queue, counters) = queue(8, Overflow::DropNewest);
+    queue.push(b"early\n");
+    queue.end();
+    // Its thread had looked before the queue was closed.
+    queue.push(b"late\n");
+    let after = stats(&queue, &counters);
+    assert_eq!(after.dropped_for(DropReason::Shutdown), 2);
+    assert_eq!((after.recorded(), after.pending()), (2, 0));
+}

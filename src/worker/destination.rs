@@ -414,6 +414,7 @@ impl Destination {
             Some(Why::Quota) => DropReason::Quota,
             _ => DropReason::Shutdown,
         };
+        self.queue.end();
         let mut events = 0;
         for shipment in self.waiting.drain(..) {
             events += shipment.batch.events();

@@ -253,6 +253,8 @@ fn records_that_race_with_the_shutdown_are_delivered_or_counted() {
             drop(program.guard.shutdown(DEADLINE));
         });
         let account = program.audit(&[&server]);
-        assert_eq!(account.lost(), account.dropped(DropReason::AfterShutdown));
+        // Some had been let in when the queue was closed, and came too late all the same.
+        let late = account.dropped(DropReason::AfterShutdown);
+        assert_eq!(account.lost(), late + account.dropped(DropReason::Shutdown));
     }
 }
