@@ -27,7 +27,8 @@ pub enum Overflow {
     /// The new record is dropped and counted. The caller never waits. The default.
     #[default]
     DropNewest,
-    /// The oldest chunk that the worker has not taken yet is dropped and counted.
+    /// The oldest records that are not on their way yet are dropped and counted, a chunk of 64 KiB at a time. At
+    /// most half of the queue is on its way at a time, so that an endpoint that stalls can not hold on to all of it.
     DropOldest,
     /// The caller waits for room, at most this long; then the record is dropped and counted.
     Block {
@@ -68,9 +69,15 @@ pub(crate) struct Queue {
     free: ArrayQueue<Box<Chunk>>,
     /// Chunks made so far; the pool fills as it is needed.
     made: AtomicUsize,
+    /// Chunks in the worker's hands.
+    taken: AtomicUsize,
     accounts: Box<[CachePadded<Account>]>,
     overflow: Overflow,
+    /// The worker was told that there is no room, and has made none since.
+    starved: AtomicBool,
     closed: AtomicBool,
+    /// The worker looks no more: what is appended from now on is settled by whoever appends it.
+    ended: AtomicBool,
     /// Full chunks at which the worker is woken before its tick.
     wake_at: usize,
     signal: Arc<Signal>,
@@ -114,9 +121,12 @@ impl Queue {
             full: ArrayQueue::new(chunks),
             free: ArrayQueue::new(chunks),
             made: AtomicUsize::new(0),
+            taken: AtomicUsize::new(0),
             accounts: (0..chunks).map(|_| CachePadded::default()).collect(),
             overflow,
+            starved: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             wake_at: (batch_bytes / CHUNK_BYTES).min(chunks / 2).max(1),
             signal,
             counters,
@@ -136,7 +146,14 @@ impl Queue {
             self.push_short(line)
         };
         match pushed {
-            Some(()) => self.signal.arm(),
+            Some(()) => {
+                self.signal.arm();
+                // It was not closed yet when we looked. Pairs with the store in `end`: either the worker
+                // finds the chunk that was left, or this sees that the worker has gone.
+                if self.ended.load(Ordering::SeqCst) {
+                    self.sweep();
+                }
+            }
             None => self.counters.add_dropped(DropReason::QueueFull, 1),
         }
     }
@@ -204,7 +221,8 @@ impl Queue {
     fn seal(&self, chunk: Box<Chunk>) {
         // There is room for every chunk that exists.
         if let Err(chunk) = self.full.push(chunk) {
-            return self.settle_whole(chunk, DropReason::Internal);
+            self.settle_whole(&chunk, DropReason::Internal);
+            return self.recycle(Some(chunk));
         }
         if self.wants_worker() {
             self.signal.raise();
@@ -215,13 +233,13 @@ impl Queue {
         if let Some(chunk) = self.pooled() {
             return Some(chunk);
         }
-        self.signal.raise();
+        // Once: waking the worker for each record that finds no room would cost more than the record.
+        if !self.starved.load(Ordering::Relaxed) && !self.starved.swap(true, Ordering::Relaxed) {
+            self.signal.raise();
+        }
         match self.overflow {
             Overflow::DropNewest => None,
-            Overflow::DropOldest => {
-                self.settle_whole(self.full.pop()?, DropReason::Evicted);
-                self.pooled()
-            }
+            Overflow::DropOldest => self.full.pop().map(|chunk| self.evict(chunk)),
             // The worker, which makes the room, must not wait for it.
             Overflow::Block { .. } if fence::is_raised() => None,
             Overflow::Block { timeout } => self.wait_for_room(timeout),
@@ -280,13 +298,20 @@ impl Queue {
         }
     }
 
-    fn settle_whole(&self, chunk: Box<Chunk>, reason: DropReason) {
+    fn settle_whole(&self, chunk: &Chunk, reason: DropReason) {
         let events = u64::from(chunk.events());
         self.counters.add_dropped(reason, events);
         self.accounts[chunk.id]
             .settled
             .fetch_add(events, Ordering::Release);
-        self.recycle(Some(chunk));
+    }
+
+    /// Empties a full chunk for whoever needs one. By way of the pool another thread might take it.
+    fn evict(&self, mut chunk: Box<Chunk>) -> Box<Chunk> {
+        self.settle_whole(&chunk, DropReason::Evicted);
+        self.recycle(chunk.rest.take());
+        chunk.clear();
+        chunk
     }
 
     // The worker's side.
@@ -301,8 +326,20 @@ impl Queue {
     }
 
     /// The next full chunk, oldest first.
+    ///
+    /// What the worker has taken can not make room any more, so for `DropOldest` it is given half at the most.
     pub(crate) fn pop(self: &Arc<Self>) -> Option<Unit> {
-        self.full.pop().map(|chunk| Unit {
+        let most = match self.overflow {
+            Overflow::DropOldest => self.accounts.len() / 2,
+            Overflow::DropNewest | Overflow::Block { .. } => usize::MAX,
+        };
+        if self.taken.load(Ordering::Relaxed) >= most {
+            return None;
+        }
+        let chunk = self.full.pop()?;
+        self.taken
+            .fetch_add(chunk.parts().count(), Ordering::Relaxed);
+        Some(Unit {
             queue: Arc::clone(self),
             chunk: Some(chunk),
             settled: AtomicU32::new(0),
@@ -319,6 +356,21 @@ impl Queue {
         self.closed.store(true, Ordering::SeqCst);
         drop(self.room.0.lock());
         self.room.1.notify_all();
+    }
+
+    /// The worker drops what is there after this, and then looks no more.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+    }
+
+    /// Settles what came too late for the worker.
+    #[cold]
+    fn sweep(&self) {
+        self.collect_open();
+        while let Some(chunk) = self.full.pop() {
+            self.settle_whole(&chunk, DropReason::Shutdown);
+            self.recycle(Some(chunk));
+        }
     }
 
     /// Events appended since the start.
@@ -388,7 +440,11 @@ impl Drop for Unit {
         if left > 0 {
             self.dropped(left, DropReason::Internal);
         }
+        self.queue
+            .taken
+            .fetch_sub(self.parts().count(), Ordering::Relaxed);
         self.queue.recycle(self.chunk.take());
+        self.queue.starved.store(false, Ordering::Relaxed);
     }
 }
 

@@ -174,3 +174,37 @@ fn closed_queue_counts_what_comes_after_shutdown() {
     let dropped: Vec<_> = stats(&queue, &counters).dropped_by_reason().collect();
     assert_eq!(dropped, [(DropReason::AfterShutdown, 1)]);
 }
+
+#[test]
+fn dropping_the_oldest_leaves_the_newest_even_when_the_worker_stalls() {
+    let (queue, counters) = queue(32, Overflow::DropOldest);
+    let line = |seq: usize| format!("{seq:>999}\n");
+    let mut taken = Vec::new();
+    for seq in 0..10_000 {
+        queue.push(line(seq).as_bytes());
+        // A worker that takes all it can get and delivers none of it.
+        taken.extend(queue.pop());
+    }
+    let dropped = stats(&queue, &counters);
+    assert_eq!(dropped.dropped(), dropped.dropped_for(DropReason::Evicted));
+    assert_eq!(taken.len(), 16);
+    taken
+        .drain(..)
+        .for_each(|unit| unit.delivered(unit.events()));
+    let kept = drain(&queue);
+    assert_eq!(kept.last().unwrap(), line(9_999).as_bytes());
+    // 15 full chunks and the open one.
+    assert!(kept.len() > 15 * 65, "{}", kept.len());
+}
+
+#[test]
+fn a_record_that_comes_when_the_worker_has_gone_is_settled() {
+    let (queue, counters) = queue(8, Overflow::DropNewest);
+    queue.push(b"early\n");
+    queue.end();
+    // Its thread had looked before the queue was closed.
+    queue.push(b"late\n");
+    let after = stats(&queue, &counters);
+    assert_eq!(after.dropped_for(DropReason::Shutdown), 2);
+    assert_eq!((after.recorded(), after.pending()), (2, 0));
+}

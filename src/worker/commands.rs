@@ -50,7 +50,10 @@ pub(super) struct Closing {
 impl Worker {
     pub(super) fn accept(&mut self, command: Option<Command>) {
         match command {
-            Some(Command::Flush { marks, reply }) => self.flushes.push(Flush { marks, reply }),
+            Some(Command::Flush { marks, reply }) => {
+                self.destinations.iter_mut().for_each(Destination::hurry);
+                self.flushes.push(Flush { marks, reply });
+            }
             Some(Command::Shutdown { deadline, reply }) => {
                 let closing = self.closing.get_or_insert_with(|| Closing {
                     deadline,

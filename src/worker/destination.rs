@@ -29,9 +29,9 @@ const UNREADABLE_IN_A_ROW: u32 = 16;
 /// Waits between attempts while shutting down are no longer than this: the deadline is near.
 const SHUTDOWN_WAIT: Duration = Duration::from_millis(250);
 
-/// Successes after which a learned size limit is doubled, for it may have been a passing one. If it was not, one
-/// refusal in so many requests is the price.
-const GROW_AFTER: u32 = 32;
+/// Successes after which one body of twice a learned size limit is tried, for the limit may
+/// have been a passing one. Only one: a refusal costs its upload.
+const GROW_AFTER: u32 = 64;
 
 /// A batch on its way, and what has been learned of it.
 #[derive(Debug)]
@@ -62,6 +62,12 @@ impl Shipment {
             since: self.since,
             suspect_since: self.suspect_since,
         }
+    }
+
+    /// A single record that was refused, with no success of any other since then: it may be at fault,
+    /// or everything is.
+    fn is_unproven(&self, successes: u64) -> bool {
+        self.batch.events() == 1 && self.suspect_since == Some(successes)
     }
 }
 
@@ -104,6 +110,8 @@ pub(crate) struct Destination {
     configured: Limits,
     /// Below the configured one once the endpoint has refused a body for its size.
     max_bytes: usize,
+    /// The next body may be of twice that.
+    grows: bool,
     batcher: Batcher,
     waiting: VecDeque<Shipment>,
     in_flight: u32,
@@ -130,6 +138,7 @@ impl Destination {
             queue,
             configured: limits,
             max_bytes: limits.max_bytes,
+            grows: false,
             batcher: Batcher::default(),
             waiting: VecDeque::new(),
             in_flight: 0,
@@ -159,6 +168,16 @@ impl Destination {
             return None;
         }
         let shipment = match self.waiting.pop_front() {
+            // What comes after it must not wait for it for ever, and tells whose fault it is.
+            Some(unproven) if may_grow && unproven.is_unproven(self.successes) => {
+                match self.fresh() {
+                    Some(other) => {
+                        self.waiting.push_front(unproven);
+                        other
+                    }
+                    None => unproven,
+                }
+            }
             Some(waiting) => self.within_limit(waiting),
             None if may_grow => self.fresh()?,
             None => return None,
@@ -173,6 +192,7 @@ impl Destination {
             return shipment;
         }
         let first = shipment.batch.take(self.limits());
+        self.tried(&first);
         let first = shipment.part(first);
         shipment.body = None;
         if shipment.batch.events() > 0 {
@@ -189,17 +209,27 @@ impl Destination {
             self.queue.collect_open();
         }
         let batch = self.batcher.next(&self.queue, self.limits());
-        if batch.is_none() {
-            self.due = false;
+        match &batch {
+            Some(batch) => self.tried(batch),
+            None => self.due = false,
         }
         batch.map(Shipment::new)
     }
 
     fn limits(&self) -> Limits {
+        let max_bytes = match self.grows {
+            true => (self.max_bytes * 2).min(self.configured.max_bytes),
+            false => self.max_bytes,
+        };
         Limits {
-            max_bytes: self.max_bytes,
+            max_bytes,
             ..self.configured
         }
+    }
+
+    /// One body beyond the learned limit is enough to learn from.
+    fn tried(&mut self, batch: &Batch) {
+        self.grows &= batch.bytes() <= self.max_bytes;
     }
 
     // What came of an attempt.
@@ -211,9 +241,12 @@ impl Destination {
         self.backoff.reset();
         self.allowed = (self.allowed + 1).min(MAX_IN_FLIGHT);
         self.successes_at_limit += 1;
+        // What was taken is known to fit.
+        let fits = shipment.batch.bytes().min(self.configured.max_bytes);
+        self.max_bytes = self.max_bytes.max(fits);
         if self.successes_at_limit >= GROW_AFTER {
             self.successes_at_limit = 0;
-            self.max_bytes = (self.max_bytes * 2).min(self.configured.max_bytes);
+            self.grows = self.max_bytes < self.configured.max_bytes;
         }
         shipment.batch.delivered_except(failed);
     }
@@ -272,7 +305,10 @@ impl Destination {
             shipment.batch.dropped(DropReason::TooLarge);
             return false;
         }
-        self.max_bytes = self.max_bytes.min(shipment.batch.bytes() / 2).max(1);
+        // A larger one had left before the limit was learned, or was sent to try it.
+        if shipment.batch.bytes() <= self.max_bytes {
+            self.max_bytes = (shipment.batch.bytes() / 2).max(1);
+        }
         self.halve(shipment);
         true
     }
@@ -323,6 +359,12 @@ impl Destination {
 
     // Pauses.
 
+    /// Somebody waits for delivery: one attempt is made now, though the backoff would wait longer.
+    pub(crate) fn hurry(&mut self) {
+        self.pause = self.pause.filter(|pause| pause.why != Why::Backoff);
+        self.make_due();
+    }
+
     /// A pause that is already longer stays.
     pub(crate) fn pause(&mut self, until: Instant, why: Why) {
         if self.pause.is_none_or(|pause| pause.until < until) {
@@ -361,8 +403,7 @@ impl Destination {
     /// Waits that only spare the server are cut short, now and from now on.
     pub(crate) fn close(&mut self) {
         self.is_closing = true;
-        self.pause = self.pause.filter(|pause| pause.why != Why::Backoff);
-        self.make_due();
+        self.hurry();
     }
 
     /// When a wait ends after `deadline`, nothing more can be delivered.
@@ -377,6 +418,7 @@ impl Destination {
             Some(Why::Quota) => DropReason::Quota,
             _ => DropReason::Shutdown,
         };
+        self.queue.end();
         let mut events = 0;
         for shipment in self.waiting.drain(..) {
             events += shipment.batch.events();

@@ -132,6 +132,23 @@ fn a_single_bad_record_of_a_quiet_program_is_dropped_once_others_got_through() {
 }
 
 #[test]
+fn bad_records_at_the_very_start_do_not_block_those_after_them() {
+    let mut bench = Bench::new(3);
+    bench.serve_all_but(&[0, 1, 2]);
+    assert_eq!(bench.destination.paused(bench.now), REFUSED);
+    bench.record(3..100);
+    let mut rounds = 0;
+    while bench.stats().pending() > 0 && rounds < 10 {
+        bench.pass(REFUSED_PAUSE);
+        bench.serve_all_but(&[0, 1, 2]);
+        rounds += 1;
+    }
+    assert_eq!(rounds, 1, "{}", bench.stats());
+    assert_eq!(bench.dropped(DropReason::Rejected), 3);
+    assert_eq!(bench.stats().delivered(), 97);
+}
+
+#[test]
 fn too_large_bodies_are_halved_until_they_fit_and_later_ones_are_cut_to_size() {
     let mut bench = Bench::new(10_000);
     let (mut refused, mut taken) = (0, 0);
@@ -158,17 +175,43 @@ fn a_record_too_large_alone_is_dropped_with_its_reason() {
     assert_eq!(bench.dropped(DropReason::TooLarge), 1);
 }
 
+/// An endpoint that takes bodies of so many bytes. Returns how many it took and how many it refused.
+fn serve_up_to(bench: &mut Bench, limit: usize) -> (u32, u32) {
+    let (mut taken, mut refused) = (0, 0);
+    while let Some(shipment) = bench.next() {
+        if shipment.batch.bytes() > limit {
+            refused += 1;
+            assert!(bench.destination.too_large(shipment));
+        } else {
+            taken += 1;
+            bench.destination.delivered(shipment, 0);
+        }
+    }
+    (taken, refused)
+}
+
 #[test]
 fn a_learned_size_limit_is_forgotten_after_many_successes() {
-    let mut bench = Bench::new(2);
-    let shipment = bench.next().unwrap();
-    bench.destination.too_large(shipment);
-    assert!(bench.destination.max_bytes < 100);
-    for seq in 0..2_000 {
-        bench.record(seq..seq + 1);
-        bench.serve_all_but(&[]);
+    let mut bench = Bench::new(100);
+    serve_up_to(&mut bench, 100);
+    assert!(bench.destination.max_bytes <= 100);
+    let mut requests = 0;
+    while requests < 5_000 {
+        bench.record(100..200);
+        requests += serve_up_to(&mut bench, usize::MAX).0;
     }
-    assert_eq!(bench.destination.max_bytes, LIMITS.max_bytes);
+    bench.record(100..200);
+    assert_eq!(serve_up_to(&mut bench, usize::MAX), (1, 0));
+}
+
+#[test]
+fn a_size_limit_that_stands_is_tried_with_one_body_in_64() {
+    let mut bench = Bench::new(10_000);
+    serve_up_to(&mut bench, 1_000);
+    bench.record(0..100_000);
+    let (taken, refused) = serve_up_to(&mut bench, 1_000);
+    assert!(taken > 1_400 && refused > 0, "{taken} taken");
+    assert!(refused <= taken / GROW_AFTER + 1, "{refused} of {taken}");
 }
 
 #[test]
@@ -229,6 +272,30 @@ fn a_wait_that_the_server_asked_for_is_kept_even_while_closing() {
     assert!(bench.next().is_none());
     bench.pass(Duration::from_millis(1));
     assert!(bench.next().is_some());
+}
+
+#[test]
+fn a_flush_makes_one_attempt_without_waiting_for_the_backoff() {
+    let mut bench = Bench::new(10);
+    let shipment = bench.next().unwrap();
+    bench
+        .destination
+        .failed(shipment, bench.now, bench.now, None, 1.0);
+    assert!(bench.next().is_none());
+    bench.destination.hurry();
+    let shipment = bench.next().unwrap();
+    bench
+        .destination
+        .failed(shipment, bench.now, bench.now, None, 1.0);
+    assert!(bench.next().is_none(), "the next attempt waits again");
+    bench.pass(Duration::from_secs(1));
+    let shipment = bench.next().unwrap();
+    let told = Some(Duration::from_secs(5));
+    bench
+        .destination
+        .failed(shipment, bench.now, bench.now, told, 1.0);
+    bench.destination.hurry();
+    assert!(bench.next().is_none(), "what the server asked for is kept");
 }
 
 #[test]

@@ -1,0 +1,58 @@
+//! One event, then silence: it arrives soon, and then the worker sleeps.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::common::{LONG, Program, server};
+use crate::process::{alone, switches};
+
+const INTERVAL: Duration = Duration::from_millis(200);
+const LATE: Duration = Duration::from_millis(250);
+
+/// What is called silence here.
+const SILENCE: Duration = Duration::from_secs(3);
+
+#[test]
+fn one_event_arrives_within_the_flush_interval_and_then_nothing_wakes_up() {
+    alone(
+        "quiet::one_event_arrives_within_the_flush_interval_and_then_nothing_wakes_up",
+        || {
+            let server = server();
+            let program = Program::with(server.url(), |builder| builder.flush_interval(INTERVAL));
+            // The second time the connection is there already, the third time the worker is asleep.
+            for (seq, pause) in [(0, INTERVAL / 2), (1, 4 * INTERVAL), (2, Duration::ZERO)] {
+                let start = Instant::now();
+                program.record(seq..seq + 1);
+                assert!(server.wait_until(LONG, |server| server.ingested() == seq + 1));
+                let took = start.elapsed();
+                println!("event {seq} arrived after {took:?}");
+                assert!(took <= INTERVAL + LATE, "{took:?}");
+                thread::sleep(pause);
+            }
+            // Two more looks at the queue, an interval apart, and it has settled down.
+            thread::sleep(3 * INTERVAL);
+            let before = switches("axiom-layer");
+            // Time itself is what is tested here.
+            thread::sleep(SILENCE);
+            let woken = switches("axiom-layer") - before;
+            println!("the worker woke up {woken} times in {SILENCE:?} of silence");
+            assert_eq!(woken, 0);
+            assert_eq!(program.finish(&server).lost(), 0);
+        },
+    );
+}
+
+#[test]
+fn a_layer_that_was_never_used_never_wakes_up() {
+    alone("quiet::a_layer_that_was_never_used_never_wakes_up", || {
+        let server = server();
+        let program = Program::new(server.url());
+        program.flush().unwrap();
+        let before = switches("axiom-layer");
+        thread::sleep(Duration::from_secs(1));
+        assert_eq!(switches("axiom-layer"), before);
+        drop(program.guard.shutdown(LONG));
+        program.audit(&[&server]);
+        assert_eq!(server.requests_seen(), 0);
+    });
+}
