@@ -48,6 +48,8 @@ pub(crate) struct FieldPlan {
 pub(crate) struct Callsite {
     /// `,"level":…,"target":…` and, on request, where in the source. Of a `log` record only the level.
     pub(crate) event: Box<[u8]>,
+    /// `"level":…,"target":…,` as attributes among the event's own fields, which go before.
+    pub(crate) entry: Box<[u8]>,
     /// `,"scope.name":…` and, on request, where in the source.
     pub(crate) span: Box<[u8]>,
     /// The span's name as a JSON string.
@@ -82,14 +84,32 @@ impl Callsite {
             json::put_str(&mut event, metadata.target(), NAME_BYTES);
             event.extend_from_slice(&location);
         }
+        let mut entry = Vec::new();
+        let mut put_entry = |name: &str, value: &str| {
+            if metadata.fields().field(name).is_none() {
+                json::put_str(&mut entry, name, NAME_BYTES);
+                entry.push(b':');
+                json::put_str(&mut entry, value, NAME_BYTES);
+                entry.push(b',');
+            }
+        };
+        put_entry("level", level(*metadata.level()));
+        if !is_log {
+            put_entry("target", metadata.target());
+        }
         let mut span = Vec::new();
         span.extend_from_slice(b",\"scope.name\":");
         json::put_str(&mut span, metadata.target(), NAME_BYTES);
         span.extend_from_slice(&location);
         let mut name = Vec::new();
-        json::put_str(&mut name, metadata.name(), NAME_BYTES);
+        let named = match metadata.name() {
+            "" => metadata.target(),
+            named => named,
+        };
+        json::put_str(&mut name, named, NAME_BYTES);
         Self {
             event: event.into(),
+            entry: entry.into(),
             span: span.into(),
             name: name.into(),
             fields: plan_fields(metadata, is_log, &options.placement),
@@ -113,7 +133,10 @@ fn plan_fields(metadata: &Metadata<'_>, is_log: bool, placement: &Placement) -> 
             "otel.name" if metadata.is_span() => Role::OtelName,
             "otel.kind" if metadata.is_span() => Role::OtelKind,
             "otel.status_code" if metadata.is_span() => Role::OtelStatusCode,
-            "otel.status_description" if metadata.is_span() => Role::OtelStatusDescription,
+            // The second is what tracing-opentelemetry called it once.
+            "otel.status_description" | "otel.status_message" if metadata.is_span() => {
+                Role::OtelStatusDescription
+            }
             "log.target" if is_log => Role::LogTarget,
             "log.module_path" if is_log => Role::LogModule,
             "log.file" if is_log => Role::LogFile,

@@ -145,6 +145,34 @@ pub(crate) fn floor_char_boundary(text: &str, at: usize) -> usize {
         .unwrap_or(0)
 }
 
+/// Appends a JSON string that was written before, of its text at most `cap` bytes.
+pub(crate) fn put_shortened(out: &mut Vec<u8>, string: &[u8], cap: usize) {
+    let text = &string[1..string.len() - 1];
+    if text.len() <= cap {
+        return out.extend_from_slice(string);
+    }
+    let mut end = 0;
+    loop {
+        // No cut within an escape or a character.
+        let len = match text[end..] {
+            [b'\\', b'u', ..] => 6,
+            [b'\\', ..] => 2,
+            [0xF0..=0xFF, ..] => 4,
+            [0xE0..=0xEF, ..] => 3,
+            [0xC0..=0xDF, ..] => 2,
+            _ => 1,
+        };
+        if end + len > cap {
+            break;
+        }
+        end += len;
+    }
+    out.push(b'"');
+    out.extend_from_slice(&text[..end]);
+    out.extend_from_slice(ELLIPSIS.as_bytes());
+    out.push(b'"');
+}
+
 /// Lower-case hex, in quotes.
 pub(crate) fn put_hex(out: &mut Vec<u8>, bytes: &[u8], cap: usize) -> bool {
     const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -284,6 +312,20 @@ mod tests {
             let mut out = Vec::new();
             let whole = put_fmt(&mut out, format_args!("{text}"), cap).unwrap();
             prop_assert_eq!((String::from_utf8(out).unwrap(), whole), string(&text, cap));
+        }
+
+        #[test]
+        fn a_shortened_string_is_a_prefix(text in any::<String>(), cap in 0_usize..80) {
+            let (json, _) = string(&text, usize::MAX / 2);
+            let mut out = Vec::new();
+            put_shortened(&mut out, json.as_bytes(), cap);
+            let back: String = serde_json::from_slice(&out).unwrap();
+            if json.len() <= cap + 2 {
+                prop_assert_eq!(back, text);
+            } else {
+                prop_assert!(out.len() <= cap + 2 + ELLIPSIS.len());
+                prop_assert!(text.starts_with(back.strip_suffix('…').unwrap()));
+            }
         }
 
         #[test]

@@ -178,8 +178,8 @@ impl Fields {
         }
     }
 
-    /// Adds those of `outward` whose key is not there yet.
-    pub(crate) fn inherit(&mut self, outward: &Self, incomplete: &mut u32) {
+    /// Adds those of `outward` whose key is not there yet; of an exception only if there is none.
+    pub(crate) fn inherit(&mut self, outward: &Self, has_exception: bool, incomplete: &mut u32) {
         for is_outer in [false, true] {
             let group = if is_outer {
                 &outward.outer
@@ -188,6 +188,9 @@ impl Fields {
             };
             for entry in group.entries() {
                 let key = &entry[..json::key_len(entry)];
+                if has_exception && key.starts_with(b"\"exception.") {
+                    continue;
+                }
                 let bytes = self.bytes();
                 let count = self.attributes.count + self.outer.count;
                 let group = self.group(is_outer);

@@ -18,7 +18,7 @@ use super::members::Fields;
 /// a line stays below 1,000,000 bytes: Axiom refuses a whole request for one line above 1 MiB.
 pub(crate) const VALUE_BYTES: usize = 256 * 1024;
 /// `status.message` of a span.
-const STATUS_MESSAGE_BYTES: usize = 4 * 1024;
+pub(crate) const STATUS_MESSAGE_BYTES: usize = 4 * 1024;
 /// Each of the members that describe an exception.
 const EXCEPTION_BYTES: usize = 16 * 1024;
 /// Causes of an error that are followed; the chain may be a circle.
@@ -48,7 +48,7 @@ impl Special {
         let candidates = [&self.message, &self.error, fields.value(b"\"error\":")];
         candidates
             .into_iter()
-            .find(|text| text.starts_with(b"\"") && text.len() <= STATUS_MESSAGE_BYTES)
+            .find(|text| text.starts_with(b"\""))
             .unwrap_or_default()
     }
 
@@ -180,29 +180,45 @@ fn put_caught(out: &mut Vec<u8>, value: fmt::Arguments<'_>, cap: usize) -> bool 
 /// A `dyn Error` does not tell its type, but what `Debug` begins with does: the name of a struct, or of
 /// an enum's variant.
 fn put_type(out: &mut Vec<u8>, error: &(dyn Error + 'static)) {
-    struct Word<'a>(&'a mut String);
+    /// Takes the first word, and then ends the formatting by an error.
+    struct Word<'a> {
+        out: &'a mut Vec<u8>,
+        left: usize,
+    }
     impl fmt::Write for Word<'_> {
         fn write_str(&mut self, text: &str) -> fmt::Result {
             let word = text
                 .split(|char: char| !char.is_alphanumeric() && !matches!(char, '_' | ':'))
                 .next()
                 .unwrap_or_default();
-            self.0.push_str(word);
-            if word.len() < text.len() || self.0.len() > NAME_BYTES {
-                return Err(fmt::Error);
+            let fits = json::floor_char_boundary(word, self.left);
+            // Nothing in a word needs an escape.
+            self.out.extend_from_slice(&word.as_bytes()[..fits]);
+            self.left -= fits;
+            if fits < text.len() {
+                Err(fmt::Error)
+            } else {
+                Ok(())
             }
-            Ok(())
         }
     }
-    let mut name = String::new();
-    // An error is how the formatting is ended early.
-    let written = catch_unwind(AssertUnwindSafe(|| {
-        fmt::write(&mut Word(&mut name), format_args!("{error:?}")).is_ok()
+    out.push(b'"');
+    let start = out.len();
+    let mut word = Word {
+        out,
+        left: NAME_BYTES,
+    };
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        fmt::write(&mut word, format_args!("{error:?}")).is_ok()
     }));
-    if written.is_err() || name.is_empty() {
-        name = "Error".to_owned();
+    if let Err(payload) = panicked {
+        std::mem::forget(payload);
+        out.truncate(start);
     }
-    json::put_str(out, &name, NAME_BYTES);
+    if out.len() == start {
+        out.extend_from_slice(b"Error");
+    }
+    out.push(b'"');
 }
 
 impl Visit for FieldVisitor<'_> {
