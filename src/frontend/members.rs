@@ -6,7 +6,7 @@ use super::callsite::Callsite;
 use super::json;
 
 /// All attributes of a record.
-pub(crate) const ATTRIBUTES_BYTES: usize = 640 * 1024;
+pub(crate) const ATTRIBUTES_BYTES: usize = 600 * 1024;
 /// A dataset on Axiom's personal plan has 256 fields (docs/limits): one record must not exhaust it.
 pub(crate) const ATTRIBUTES: u32 = 250;
 

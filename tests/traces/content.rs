@@ -273,3 +273,46 @@ fn what_is_recorded_too_deep_inside_formatting_is_missed_and_counted() {
         assert_eq!((below, incomplete), (depth <= 8, depth > 8), "{depth}");
     }
 }
+
+#[test]
+fn a_record_in_which_everything_is_at_its_limit_is_within_axioms() {
+    /// An error whose text and causes are endless.
+    #[derive(Debug)]
+    struct Endless(Option<Box<Endless>>);
+    impl std::fmt::Display for Endless {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            (0..10_000).try_for_each(|_| f.write_str("endless"))
+        }
+    }
+    impl std::error::Error for Endless {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            self.0.as_deref().map(|cause| cause as _)
+        }
+    }
+    let huge = "x".repeat(300_000);
+    let endless = Endless(Some(Box::new(Endless(None))));
+    let error = &endless as &(dyn std::error::Error + 'static);
+    let records = record_with(
+        |builder| {
+            // All tags together may have 64 KiB, and go into the records when they are this large.
+            (0..15)
+                .fold(builder, |builder, tag| {
+                    builder.tag(format!("tag-{tag}"), "x".repeat(4_096))
+                })
+                .thread_names(true)
+                .source_location(true)
+                .events_on_spans(true)
+        },
+        || {
+            let span = info_span!("span", error, a = huge, b = huge, c = huge, d = huge);
+            span.in_scope(|| {
+                (0..10).for_each(|_| info!(large = &huge[..20_000], "large"));
+                tracing::error!(error, a = huge, b = huge, c = huge, d = huge, "{huge}");
+            });
+        },
+    );
+    assert_eq!(records.0.len(), 12);
+    for record in &records.0 {
+        assert!(record.size() <= 1_000_000, "{} bytes", record.size());
+    }
+}
