@@ -9,6 +9,7 @@ mod links;
 mod panics;
 mod placement;
 mod remote;
+mod tree;
 
 use std::time::Duration;
 
