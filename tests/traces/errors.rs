@@ -10,7 +10,7 @@ use tracing::{error, info, info_span, instrument, warn};
 use crate::*;
 
 #[derive(Debug)]
-struct OutOfStock {
+pub(crate) struct OutOfStock {
     source: Timeout,
 }
 
@@ -41,7 +41,7 @@ impl Error for Timeout {
     }
 }
 
-fn out_of_stock() -> OutOfStock {
+pub(crate) fn out_of_stock() -> OutOfStock {
     OutOfStock {
         source: Timeout(std::io::Error::other("connection reset")),
     }

@@ -4,6 +4,7 @@
 
 mod content;
 mod errors;
+mod guide;
 mod identity;
 mod links;
 mod panics;
