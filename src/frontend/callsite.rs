@@ -9,7 +9,7 @@ use super::json;
 use super::placement::Placement;
 
 /// Axiom's limit for a field name is 200 bytes (docs/limits); ours may live under `attributes.custom.`.
-const KEY_BYTES: usize = 200 - "attributes.custom.".len();
+pub(crate) const KEY_BYTES: usize = 200 - "attributes.custom.".len();
 /// Targets, span names and file names come from the source code: longer ones are generated nonsense.
 pub(crate) const NAME_BYTES: usize = 1024;
 

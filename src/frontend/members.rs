@@ -90,17 +90,37 @@ pub(crate) struct Fields {
     pub(crate) attributes: Members,
     /// At the top level, or in `attributes.custom`: see [`Placement`](super::placement::Placement).
     pub(crate) outer: Members,
+    /// Members of nested values, each of which is a field to Axiom, beyond the one that the value counts for.
+    nested: u32,
 }
 
 impl Fields {
     pub(crate) fn clear(&mut self) {
         self.attributes.clear();
         self.outer.clear();
+        self.nested = 0;
     }
 
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.attributes.copy_from(&other.attributes);
         self.outer.copy_from(&other.outer);
+        self.nested = other.nested;
+    }
+
+    fn count(&self) -> u32 {
+        self.attributes.count + self.outer.count + self.nested
+    }
+
+    /// How many more members there may be.
+    #[cfg(all(tracing_unstable, feature = "valuable"))]
+    pub(crate) fn room(&self) -> u32 {
+        ATTRIBUTES.saturating_sub(self.count())
+    }
+
+    /// Nested members were written.
+    #[cfg(all(tracing_unstable, feature = "valuable"))]
+    pub(crate) fn take_room(&mut self, members: u32) {
+        self.nested += members.saturating_sub(1);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -135,7 +155,7 @@ impl Fields {
         // Any number, and a text of which a reader still sees something.
         const LEAST: usize = 64;
         let cap = cap.min(ATTRIBUTES_BYTES.saturating_sub(self.bytes() + key.len()));
-        let count = self.attributes.count + self.outer.count;
+        let count = self.count();
         let group = self.group(is_outer);
         if cap < LEAST {
             return None;
@@ -153,6 +173,7 @@ impl Fields {
 
     /// Takes over what `later` holds; where both have a key, the later value wins.
     pub(crate) fn merge(&mut self, callsite: &Callsite, later: &Self, incomplete: &mut u32) {
+        self.nested += later.nested;
         for is_outer in [false, true] {
             let group = if is_outer {
                 &later.outer
@@ -180,6 +201,7 @@ impl Fields {
 
     /// Adds those of `outward` whose key is not there yet; of an exception only if there is none.
     pub(crate) fn inherit(&mut self, outward: &Self, has_exception: bool, incomplete: &mut u32) {
+        self.nested += outward.nested;
         for is_outer in [false, true] {
             let group = if is_outer {
                 &outward.outer
@@ -192,7 +214,7 @@ impl Fields {
                     continue;
                 }
                 let bytes = self.bytes();
-                let count = self.attributes.count + self.outer.count;
+                let count = self.count();
                 let group = self.group(is_outer);
                 if group.find(key).is_some() {
                     continue;

@@ -136,6 +136,28 @@ impl FieldVisitor<'_> {
         self.put(field, |out, cap| put_caught(out, value, cap));
     }
 
+    /// A value of the `valuable` crate, as nested JSON.
+    #[cfg(all(tracing_unstable, feature = "valuable"))]
+    fn put_nested(&mut self, field: &Field, value: valuable::Value<'_>) {
+        let Some(plan) = self.callsite.fields.get(field.index()) else {
+            return self.put_user_fmt(field, format_args!("{value:?}"));
+        };
+        if plan.role != Role::Attribute {
+            // These are text.
+            return self.put_user_fmt(field, format_args!("{value:?}"));
+        }
+        let room = self.fields.room();
+        let mut members = 0;
+        self.put(field, |out, cap| {
+            caught(out, |out| {
+                let nested = super::nested::put(out, value, cap, plan.key.len(), room);
+                members = nested.members;
+                Ok(nested.is_whole)
+            })
+        });
+        self.fields.take_room(members);
+    }
+
     /// OpenTelemetry's attributes of an exception, for the first error of a record.
     fn put_exception(&mut self, error: &(dyn Error + 'static)) {
         if self.callsite.has_exception || !self.special.exception.is_empty() {
@@ -161,8 +183,13 @@ impl FieldVisitor<'_> {
 
 /// Appends what a value of the application's formats to, or what became of that.
 fn put_caught(out: &mut Vec<u8>, value: fmt::Arguments<'_>, cap: usize) -> bool {
+    caught(out, |out| json::put_fmt(out, value, cap))
+}
+
+/// Runs code of the application's that appends one JSON value.
+fn caught(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>) -> Result<bool, fmt::Error>) -> bool {
     let start = out.len();
-    let written = catch_unwind(AssertUnwindSafe(|| json::put_fmt(out, value, cap)));
+    let written = catch_unwind(AssertUnwindSafe(|| put(out)));
     let instead = match written {
         Ok(Ok(whole)) => return whole,
         Ok(Err(fmt::Error)) => "<failed to format>",
@@ -222,6 +249,14 @@ fn put_type(out: &mut Vec<u8>, error: &(dyn Error + 'static)) {
 }
 
 impl Visit for FieldVisitor<'_> {
+    #[cfg(all(tracing_unstable, feature = "valuable"))]
+    fn record_value(&mut self, field: &Field, value: valuable::Value<'_>) {
+        match value {
+            valuable::Value::Error(error) => self.record_error(field, error),
+            value => self.put_nested(field, value),
+        }
+    }
+
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.put(field, |out, _| {
             json::put_f64(out, value);

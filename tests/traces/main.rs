@@ -7,6 +7,8 @@ mod errors;
 mod guide;
 mod identity;
 mod links;
+#[cfg(all(tracing_unstable, feature = "valuable"))]
+mod nested;
 mod panics;
 mod placement;
 mod remote;
