@@ -9,7 +9,7 @@ use super::json;
 use super::placement::Placement;
 
 /// Axiom's limit for a field name is 200 bytes (docs/limits); ours may live under `attributes.custom.`.
-const KEY_BYTES: usize = 200 - "attributes.custom.".len();
+pub(crate) const KEY_BYTES: usize = 200 - "attributes.custom.".len();
 /// Targets, span names and file names come from the source code: longer ones are generated nonsense.
 pub(crate) const NAME_BYTES: usize = 1024;
 
@@ -48,6 +48,8 @@ pub(crate) struct FieldPlan {
 pub(crate) struct Callsite {
     /// `,"level":…,"target":…` and, on request, where in the source. Of a `log` record only the level.
     pub(crate) event: Box<[u8]>,
+    /// `"level":…,"target":…,` as attributes among the event's own fields, which go before.
+    pub(crate) entry: Box<[u8]>,
     /// `,"scope.name":…` and, on request, where in the source.
     pub(crate) span: Box<[u8]>,
     /// The span's name as a JSON string.
@@ -82,6 +84,23 @@ impl Callsite {
             json::put_str(&mut event, metadata.target(), NAME_BYTES);
             event.extend_from_slice(&location);
         }
+        let mut entry = Vec::new();
+        let mut put_entry = |name: &str, value: &str| {
+            if metadata.fields().field(name).is_none() {
+                json::put_str(&mut entry, name, NAME_BYTES);
+                entry.push(b':');
+                json::put_str(&mut entry, value, NAME_BYTES);
+                entry.push(b',');
+            }
+        };
+        put_entry("level", level(*metadata.level()));
+        if !is_log {
+            put_entry("target", metadata.target());
+            if let Some(members) = location.get(1..) {
+                entry.extend_from_slice(members);
+                entry.push(b',');
+            }
+        }
         let mut span = Vec::new();
         span.extend_from_slice(b",\"scope.name\":");
         json::put_str(&mut span, metadata.target(), NAME_BYTES);
@@ -90,6 +109,7 @@ impl Callsite {
         json::put_str(&mut name, span_name(metadata), NAME_BYTES);
         Self {
             event: event.into(),
+            entry: entry.into(),
             span: span.into(),
             name: name.into(),
             fields: plan_fields(metadata, is_log, &options.placement),
@@ -121,7 +141,10 @@ fn plan_fields(metadata: &Metadata<'_>, is_log: bool, placement: &Placement) -> 
             "otel.name" if metadata.is_span() => Role::OtelName,
             "otel.kind" if metadata.is_span() => Role::OtelKind,
             "otel.status_code" if metadata.is_span() => Role::OtelStatusCode,
-            "otel.status_description" if metadata.is_span() => Role::OtelStatusDescription,
+            // The second is what tracing-opentelemetry called it once.
+            "otel.status_description" | "otel.status_message" if metadata.is_span() => {
+                Role::OtelStatusDescription
+            }
             "log.target" if is_log => Role::LogTarget,
             "log.module_path" if is_log => Role::LogModule,
             "log.file" if is_log => Role::LogFile,

@@ -1,20 +1,21 @@
 //! The tracing callbacks. They run on the application's threads: no I/O, no waiting, no panic.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use tracing_core::dispatcher::WeakDispatch;
 use tracing_core::span::{Attributes as SpanAttributes, Id, Record};
-use tracing_core::{Event, Subscriber};
+use tracing_core::{Dispatch, Event, Subscriber};
+use tracing_subscriber::Registry;
 use tracing_subscriber::layer::{Context, Layer};
-use tracing_subscriber::registry::{LookupSpan, SpanRef};
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
 use super::callsite::{Callsite, CallsiteOptions, Callsites};
 use super::list;
-use super::members::Fields;
-use super::record::{EventRecord, Frame};
+use super::record::{EventRecord, Frame, SpanIds};
 use super::scratch::{self, Scratch};
-use super::span::{SpanState, SpanStates, Surroundings};
+use super::span::{SpanState, SpanStates};
 use super::thread;
 use super::time;
 use super::visit::FieldVisitor;
@@ -39,6 +40,8 @@ pub struct AxiomLayer {
     span_fields: bool,
     span_events: bool,
     frame: Frame,
+    /// The subscriber that this layer is part of: leads to spans that a filter hides from us.
+    subscriber: OnceLock<WeakDispatch>,
 }
 
 /// What of a record is on request.
@@ -78,6 +81,7 @@ impl AxiomLayer {
             thread_names: options.thread_names,
             span_fields: options.span_fields,
             span_events: options.span_events,
+            subscriber: OnceLock::new(),
         }
     }
 
@@ -103,36 +107,61 @@ impl AxiomLayer {
         }
     }
 
-    /// What the nearest span, from this one outwards, that this layer knows hands on.
-    fn nearest<'a, S>(&self, span: Option<SpanRef<'a, S>>) -> Option<Surroundings>
+    /// Reads the nearest state, from the innermost span outwards: spans that are hidden from this layer, or
+    /// older than it, have none.
+    fn nearest<'a, R, T>(
+        &self,
+        scope: Scope<'a, R>,
+        read: impl Fn(&SpanState) -> T,
+    ) -> Option<(Id, T)>
     where
-        S: for<'b> LookupSpan<'b>,
+        R: LookupSpan<'a>,
     {
-        span?.scope().find_map(|span| {
+        scope.into_iter().find_map(|span| {
             let extensions = span.extensions();
             let state = extensions.get::<SpanStates>()?.of(self.id)?;
-            Some(state.surroundings())
+            Some((span.id(), read(state)))
         })
     }
 
-    /// Adds the fields of the spans around an event, the nearest first: where two have a key, it wins.
-    fn inherit<S>(
-        &self,
-        event: &Event<'_>,
-        ctx: &Context<'_, S>,
-        fields: &mut Fields,
-        incomplete: &mut u32,
-    ) where
+    /// The span that an event belongs to.
+    fn around<S>(&self, event: &Event<'_>, ctx: &Context<'_, S>) -> Option<(Id, SpanIds)>
+    where
         S: Subscriber + for<'b> LookupSpan<'b>,
     {
-        let scope = ctx.event_scope(event).into_iter().flatten();
-        for span in scope {
+        let current = ctx.current_span();
+        let id = if event.is_contextual() {
+            current.id()?
+        } else {
+            event.parent()?
+        };
+        if let Some(span) = ctx.span(id) {
+            return self.nearest(span.scope(), SpanState::ids);
+        }
+        // A filter hides it from us. `Context` would look among the spans that this thread happens to be
+        // in; only the registry knows the ancestors.
+        let subscriber = self.subscriber.get()?.upgrade()?;
+        let span = subscriber.downcast_ref::<Registry>()?.span(id)?;
+        self.nearest(span.scope(), SpanState::ids)
+    }
+
+    /// Adds the fields of the spans around an event, the nearest first: where two have a key, it wins.
+    fn inherit<S>(&self, innermost: &Id, ctx: &Context<'_, S>, scratch: &mut Scratch) -> u32
+    where
+        S: Subscriber + for<'b> LookupSpan<'b>,
+    {
+        let mut incomplete = 0;
+        // An event's own exception is not mixed with another.
+        let has_exception = !scratch.special.exception.is_empty();
+        for span in ctx.span_scope(innermost).into_iter().flatten() {
             if let Some(states) = span.extensions().get::<SpanStates>()
                 && let Some(state) = states.of(self.id)
             {
-                fields.inherit(state.fields(), incomplete);
+                let fields = &mut scratch.fields;
+                fields.inherit(state.fields(), has_exception, &mut incomplete);
             }
         }
+        incomplete
     }
 
     /// Runs `change` on this layer's state of the span, if it has one.
@@ -162,23 +191,29 @@ impl<S> Layer<S> for AxiomLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    fn on_register_dispatch(&self, subscriber: &Dispatch) {
+        // Weak, for it owns us. A layer is part of one subscriber, so there is no second call.
+        drop(self.subscriber.set(subscriber.downgrade()));
+    }
+
     fn on_new_span(&self, attributes: &SpanAttributes<'_>, id: &Id, ctx: Context<'_, S>) {
         if fence::is_raised() {
             return;
         }
         let Some(span) = ctx.span(id) else { return };
-        let parent = self.nearest(span.parent());
+        let parent = span
+            .parent()
+            .and_then(|parent| self.nearest(parent.scope(), SpanState::surroundings));
         let callsite = self.callsites.of(attributes.metadata());
-        let mut state = SpanState::new(parent);
-        let encoded = scratch::with(|scratch| {
+        let mut state = SpanState::new(parent.map(|(_, surroundings)| surroundings));
+        let recorded = scratch::with(|scratch| {
             let mut visitor = visitor(callsite, scratch);
             attributes.record(&mut visitor);
             let incomplete = visitor.incomplete;
             state.record(callsite, &scratch.fields, &scratch.special, incomplete);
         });
-        if encoded.is_none() {
-            // Nested too deep: the span ships without its fields.
-            state.mark_incomplete();
+        if recorded.is_none() {
+            state.lose_fields();
         }
         let mut extensions = span.extensions_mut();
         match extensions.get_mut::<SpanStates>() {
@@ -191,7 +226,7 @@ where
         let Some(span) = ctx.span(id) else { return };
         let callsite = self.callsites.of(span.metadata());
         // The fields are encoded before the span is locked: a `Debug` may use the same span.
-        let encoded = scratch::with(|scratch| {
+        let recorded = scratch::with(|scratch| {
             let mut visitor = visitor(callsite, scratch);
             values.record(&mut visitor);
             let incomplete = visitor.incomplete;
@@ -199,8 +234,8 @@ where
                 state.record(callsite, &scratch.fields, &scratch.special, incomplete);
             });
         });
-        if encoded.is_none() {
-            self.with_state(id, &ctx, SpanState::mark_incomplete);
+        if recorded.is_none() {
+            self.with_state(id, &ctx, SpanState::lose_fields);
         }
     }
 
@@ -210,15 +245,25 @@ where
         }
         let time = time::wall_clock();
         let callsite = self.callsites.of(event.metadata());
-        let span = ctx.event_span(event);
-        let span_id = span.as_ref().map(SpanRef::id);
-        let around = self.nearest(span);
+        let around = self.around(event, &ctx);
         self.encode(|scratch| {
             let mut visitor = visitor(callsite, scratch);
             event.record(&mut visitor);
             let mut incomplete = visitor.incomplete;
-            if self.span_fields {
-                self.inherit(event, &ctx, &mut scratch.fields, &mut incomplete);
+            if let (true, Some((span, _))) = (self.span_events, &around) {
+                self.with_state(span, &ctx, |state| {
+                    state.add_event(|out| {
+                        list::put_event(out, time, callsite, scratch, self.frame.source_location)
+                    });
+                });
+            }
+            if let (true, Some((span, _))) = (callsite.is_error, &around) {
+                let message = scratch.special.error_message(&scratch.fields);
+                self.with_state(span, &ctx, |state| state.mark_error(message));
+            }
+            // Last: what is the event's own was looked at.
+            if let (true, Some((span, _))) = (self.span_fields, &around) {
+                incomplete += self.inherit(span, &ctx, scratch);
             }
             thread::with_members(self.thread_names, |thread| {
                 let record = EventRecord {
@@ -226,29 +271,22 @@ where
                     callsite,
                     fields: &scratch.fields,
                     special: &scratch.special,
-                    ids: around.as_ref().map(|around| around.ids),
+                    ids: around.as_ref().map(|(_, ids)| *ids),
                     thread,
                     incomplete,
                     frame: &self.frame,
                 };
                 record.put(&mut scratch.line);
-                if let (true, Some(id)) = (self.span_events, &span_id) {
-                    self.with_state(id, &ctx, |state| {
-                        state.add_event(|out| list::put_event(out, &record));
-                    });
-                }
             });
             self.push(false, &scratch.line, incomplete);
-            if let (true, Some(id)) = (callsite.is_error, &span_id) {
-                let message = scratch.special.error_message(&scratch.fields);
-                self.with_state(id, &ctx, |state| state.mark_error(message));
-            }
         });
     }
 
     fn on_follows_from(&self, id: &Id, follows: &Id, ctx: Context<'_, S>) {
-        if let Some(followed) = self.nearest(ctx.span(follows)) {
-            self.with_state(id, &ctx, |state| state.add_link(&followed.ids));
+        if let Some(followed) = ctx.span(follows)
+            && let Some((_, ids)) = self.nearest(followed.scope(), SpanState::ids)
+        {
+            self.with_state(id, &ctx, |state| state.add_link(&ids));
         }
     }
 

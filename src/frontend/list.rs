@@ -1,7 +1,9 @@
 //! A bounded JSON array on a span: its links, or the events inside it.
 
+use super::callsite::Callsite;
 use super::json;
-use super::record::{EventRecord, SpanIds, close};
+use super::record::{SpanIds, close, put_log};
+use super::scratch::Scratch;
 
 /// OpenTelemetry's default limit for the events and the links of a span.
 const ENTRIES: u32 = 128;
@@ -25,6 +27,8 @@ impl List {
         }
         if self.entries >= ENTRIES || self.bytes.len() > BYTES {
             self.bytes.truncate(start);
+            // What did not fit may have been a megabyte.
+            self.bytes.shrink_to(BYTES);
             self.dropped += 1;
         } else {
             self.bytes.push(b',');
@@ -59,24 +63,32 @@ pub(crate) fn put_link(out: &mut Vec<u8>, ids: &SpanIds) {
     out.extend_from_slice(b"\"}");
 }
 
-/// One entry of a span's `events`, where the time is integer nanoseconds.
-pub(crate) fn put_event(out: &mut Vec<u8>, event: &EventRecord<'_>) {
+/// One entry of a span's `events`, where the time is integer nanoseconds. It has the event's own fields
+/// only: those of the spans around it are not far away.
+pub(crate) fn put_event(
+    out: &mut Vec<u8>,
+    time: u64,
+    callsite: &Callsite,
+    scratch: &Scratch,
+    source_location: bool,
+) {
+    let (fields, special) = (&scratch.fields, &scratch.special);
     out.extend_from_slice(b"{\"name\":");
-    out.extend_from_slice(if event.special.message.is_empty() {
-        &event.callsite.name
+    out.extend_from_slice(if special.message.is_empty() {
+        &callsite.name
     } else {
-        &event.special.message
+        &special.message
     });
     out.extend_from_slice(b",\"timestamp\":");
-    json::put_u64(out, event.time);
+    json::put_u64(out, time);
     out.extend_from_slice(b",\"attributes\":{");
-    // Without the line's own start and end, an entry has the same level, target and fields.
-    out.extend_from_slice(event.callsite.event.get(1..).unwrap_or_default());
-    event.put_log(out);
-    out.push(b',');
-    out.extend_from_slice(event.fields.attributes.bytes());
-    out.extend_from_slice(event.fields.outer.bytes());
-    out.extend_from_slice(&event.special.exception);
+    out.extend_from_slice(&callsite.entry);
+    if callsite.is_log {
+        put_log(out, special, source_location);
+    }
+    out.extend_from_slice(fields.attributes.bytes());
+    out.extend_from_slice(fields.outer.bytes());
+    out.extend_from_slice(&special.exception);
     close(out);
     out.push(b'}');
 }

@@ -6,7 +6,7 @@ use super::callsite::Callsite;
 use super::json;
 
 /// All attributes of a record.
-pub(crate) const ATTRIBUTES_BYTES: usize = 640 * 1024;
+pub(crate) const ATTRIBUTES_BYTES: usize = 600 * 1024;
 /// A dataset on Axiom's personal plan has 256 fields (docs/limits): one record must not exhaust it.
 pub(crate) const ATTRIBUTES: u32 = 250;
 
@@ -84,17 +84,37 @@ pub(crate) struct Fields {
     pub(crate) attributes: Members,
     /// At the top level, or in `attributes.custom`: see [`Placement`](super::placement::Placement).
     pub(crate) outer: Members,
+    /// Members of nested values, each of which is a field to Axiom, beyond the one that the value counts for.
+    nested: u32,
 }
 
 impl Fields {
     pub(crate) fn clear(&mut self) {
         self.attributes.clear();
         self.outer.clear();
+        self.nested = 0;
     }
 
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.attributes.copy_from(&other.attributes);
         self.outer.copy_from(&other.outer);
+        self.nested = other.nested;
+    }
+
+    fn count(&self) -> u32 {
+        self.attributes.count + self.outer.count + self.nested
+    }
+
+    /// How many more members there may be.
+    #[cfg(all(tracing_unstable, feature = "valuable"))]
+    pub(crate) fn room(&self) -> u32 {
+        ATTRIBUTES.saturating_sub(self.count())
+    }
+
+    /// Nested members were written.
+    #[cfg(all(tracing_unstable, feature = "valuable"))]
+    pub(crate) fn take_room(&mut self, members: u32) {
+        self.nested += members.saturating_sub(1);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -152,6 +172,7 @@ impl Fields {
 
     /// Takes over what `later` holds; where both have a key, the later value wins.
     pub(crate) fn merge(&mut self, callsite: &Callsite, later: &Self, incomplete: &mut u32) {
+        self.nested += later.nested;
         for is_outer in [false, true] {
             let group = if is_outer {
                 &later.outer
@@ -177,8 +198,9 @@ impl Fields {
         }
     }
 
-    /// Adds those of `outward` whose key is not there yet.
-    pub(crate) fn inherit(&mut self, outward: &Self, incomplete: &mut u32) {
+    /// Adds those of `outward` whose key is not there yet; of an exception only if there is none.
+    pub(crate) fn inherit(&mut self, outward: &Self, has_exception: bool, incomplete: &mut u32) {
+        self.nested += outward.nested;
         for is_outer in [false, true] {
             let group = if is_outer {
                 &outward.outer
@@ -187,8 +209,11 @@ impl Fields {
             };
             for entry in group.entries() {
                 let key = &entry[..json::key_len(entry)];
+                if has_exception && key.starts_with(b"\"exception.") {
+                    continue;
+                }
                 let bytes = self.bytes();
-                let count = self.attributes.count + self.outer.count;
+                let count = self.count();
                 let group = self.group(is_outer);
                 if group.find(key).is_some() {
                     continue;

@@ -5,6 +5,8 @@ pub(crate) mod json;
 mod layer;
 mod list;
 mod members;
+#[cfg(all(tracing_unstable, feature = "valuable"))]
+mod nested;
 mod placement;
 mod record;
 mod scratch;

@@ -68,7 +68,11 @@ impl EventRecord<'_> {
     pub(crate) fn put(&self, line: &mut Vec<u8>) {
         put_time(line, self.time);
         line.extend_from_slice(&self.callsite.event);
-        self.put_log(line);
+        if self.callsite.is_log {
+            line.push(b',');
+            put_log(line, self.special, self.frame.source_location);
+            line.pop();
+        }
         if !self.special.message.is_empty() {
             line.extend_from_slice(b",\"message\":");
             line.extend_from_slice(&self.special.message);
@@ -80,23 +84,21 @@ impl EventRecord<'_> {
         self.frame
             .put_rest(line, self.fields, &self.special.exception, self.incomplete);
     }
+}
 
-    /// Where a record of the `log` crate was made; of another event the callsite tells.
-    pub(super) fn put_log(&self, line: &mut Vec<u8>) {
-        if !self.callsite.is_log {
-            return;
+/// Where a record of the `log` crate was made: members with a comma behind each.
+pub(super) fn put_log(out: &mut Vec<u8>, special: &Special, source_location: bool) {
+    let mut put = |name: &[u8], value: &[u8]| {
+        if !value.is_empty() {
+            out.extend_from_slice(name);
+            out.extend_from_slice(value);
+            out.push(b',');
         }
-        let mut put = |name: &[u8], value: &[u8]| {
-            if !value.is_empty() {
-                line.extend_from_slice(name);
-                line.extend_from_slice(value);
-            }
-        };
-        put(b",\"target\":", &self.special.log_target);
-        if self.frame.source_location {
-            put(b",\"code.file.path\":", &self.special.log_file);
-            put(b",\"code.line.number\":", &self.special.log_line);
-        }
+    };
+    put(b"\"target\":", &special.log_target);
+    if source_location {
+        put(b"\"code.file.path\":", &special.log_file);
+        put(b"\"code.line.number\":", &special.log_line);
     }
 }
 

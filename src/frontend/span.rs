@@ -9,13 +9,13 @@ use super::list::{self, List};
 use super::members::Fields;
 use super::record::{self, Frame, SpanIds, SpanRecord, Status};
 use super::time::{self, Anchor};
-use super::visit::{self, Special};
+use super::visit::{STATUS_MESSAGE_BYTES, Special};
 use crate::trace::{self, SpanId, TraceContext};
 
-/// What children and events take over from the span around them.
+/// What children take over from their parent.
 #[derive(Debug, Clone)]
 pub(crate) struct Surroundings {
-    pub(crate) ids: SpanIds,
+    ids: SpanIds,
     anchor: Anchor,
     remote: Option<Arc<TraceContext>>,
 }
@@ -32,8 +32,8 @@ pub(crate) struct SpanState {
     inside: u32,
     entered: Instant,
     busy: u64,
-    /// It was entered while its thread was panicking: then leaving it so says nothing.
-    entered_in_panic: bool,
+    /// How many of those entered while they were unwinding already: when they leave, it says nothing.
+    inside_unwinding: u32,
     kind: &'static str,
     status: Status,
     fields: Fields,
@@ -71,7 +71,7 @@ impl SpanState {
             inside: 0,
             entered: now,
             busy: 0,
-            entered_in_panic: false,
+            inside_unwinding: 0,
             kind: "internal",
             status: Status::Unset,
             fields: Fields::default(),
@@ -89,6 +89,10 @@ impl SpanState {
             anchor: self.anchor,
             remote: self.remote.clone(),
         }
+    }
+
+    pub(crate) fn ids(&self) -> SpanIds {
+        self.ids
     }
 
     pub(crate) fn fields(&self) -> &Fields {
@@ -114,7 +118,10 @@ impl SpanState {
                 own.clone_from(new);
             }
         };
-        replace(&mut self.name, &special.name);
+        // A span must have a name.
+        if special.name != b"\"\"" {
+            replace(&mut self.name, &special.name);
+        }
         replace(&mut self.exception, &special.exception);
         replace(&mut self.status_message, &special.status_message);
         if let Some(kind) = record::kind_from_field(&special.kind) {
@@ -124,26 +131,21 @@ impl SpanState {
             self.status = status;
         } else if !special.status_message.is_empty() || !special.error.is_empty() {
             // OpenTelemetry knows a description only of an error, and an error among the fields is one.
-            self.mark_error(visit::opened(&special.error));
+            self.mark_error(&special.error);
         }
     }
 
-    /// Fields could not be encoded at all.
-    pub(crate) fn mark_incomplete(&mut self) {
+    /// Fields were recorded while records were nested too deep to encode them.
+    pub(crate) fn lose_fields(&mut self) {
         self.incomplete += 1;
     }
 
     /// An ERROR event happened inside. The first message stays, and so does a status set by the application.
-    pub(crate) fn mark_error(&mut self, (message, is_shortened): (&[u8], bool)) {
+    pub(crate) fn mark_error(&mut self, message: &[u8]) {
         if self.status == Status::Unset {
             self.status = Status::Error;
-            let text = &mut self.status_message;
-            if text.is_empty() && !message.is_empty() {
-                text.extend_from_slice(message);
-                if is_shortened {
-                    text.extend_from_slice(json::ELLIPSIS.as_bytes());
-                }
-                text.push(b'"');
+            if self.status_message.is_empty() && !message.is_empty() {
+                json::put_shortened(&mut self.status_message, message, STATUS_MESSAGE_BYTES);
             }
         }
     }
@@ -151,9 +153,11 @@ impl SpanState {
     pub(crate) fn enter(&mut self) {
         if self.inside == 0 {
             self.entered = Instant::now();
-            self.entered_in_panic = std::thread::panicking();
         }
         self.inside += 1;
+        if std::thread::panicking() {
+            self.inside_unwinding += 1;
+        }
     }
 
     pub(crate) fn exit(&mut self) {
@@ -163,8 +167,15 @@ impl SpanState {
                 .busy
                 .saturating_add(time::nanoseconds(self.entered.elapsed()));
         }
-        if std::thread::panicking() && !self.entered_in_panic {
-            self.mark_error((b"\"panicked", false));
+        if std::thread::panicking() {
+            // Of one thread, the last to enter is the first to leave.
+            match self.inside_unwinding.checked_sub(1) {
+                Some(others) => self.inside_unwinding = others,
+                None => self.mark_error(b"\"panicked\""),
+            }
+        }
+        if self.inside == 0 {
+            self.inside_unwinding = 0;
         }
     }
 
@@ -180,6 +191,10 @@ impl SpanState {
 
     /// Makes this span a child of one in another process. What was recorded in it before stays as it was.
     pub(crate) fn set_parent(&mut self, context: &TraceContext) {
+        // Nobody draws a circle.
+        if context.span() == self.ids.span {
+            return;
+        }
         self.ids.trace = context.trace();
         self.parent = Some(context.span());
         self.remote = Some(Arc::new(context.clone()));
@@ -243,7 +258,15 @@ impl SpanStates {
         }
     }
 
-    pub(crate) fn add(&mut self, layer: usize, state: SpanState) {
+    /// A second layer calls the span what the first calls it, so that the context which goes to other
+    /// processes is right in both.
+    pub(crate) fn add(&mut self, layer: usize, mut state: SpanState) {
+        let first = self.first();
+        state.ids.span = first.ids.span;
+        if state.parent.is_none() {
+            state.ids.trace = first.ids.trace;
+            state.remote.clone_from(&first.remote);
+        }
         self.others.push((layer, state));
     }
 

@@ -18,7 +18,7 @@ use super::members::Fields;
 /// a line stays below 1,000,000 bytes: Axiom refuses a whole request for one line above 1 MiB.
 pub(crate) const VALUE_BYTES: usize = 256 * 1024;
 /// `status.message` of a span.
-const STATUS_MESSAGE_BYTES: usize = 4 * 1024;
+pub(crate) const STATUS_MESSAGE_BYTES: usize = 4 * 1024;
 /// Each of the members that describe an exception.
 const EXCEPTION_BYTES: usize = 16 * 1024;
 /// Causes of an error that are followed; the chain may be a circle.
@@ -43,12 +43,13 @@ pub(crate) struct Special {
 }
 
 impl Special {
-    /// What an ERROR event says of the span around it: its message, else its error. A JSON string without its
-    /// closing quote, and whether it was shortened.
-    pub(crate) fn error_message<'a>(&'a self, fields: &'a Fields) -> (&'a [u8], bool) {
+    /// What an ERROR event says of the span around it: its message, else its error.
+    pub(crate) fn error_message<'a>(&'a self, fields: &'a Fields) -> &'a [u8] {
         let candidates = [&self.message, &self.error, fields.value(b"\"error\":")];
-        let text = candidates.into_iter().find(|text| text.starts_with(b"\""));
-        text.map_or((b"", false), opened)
+        candidates
+            .into_iter()
+            .find(|text| text.starts_with(b"\""))
+            .unwrap_or_default()
     }
 
     pub(crate) fn clear(&mut self) {
@@ -66,20 +67,6 @@ impl Special {
         ] {
             text.clear();
         }
-    }
-}
-
-/// A JSON string without its closing quote, at most as long as a status message, and whether it was shortened.
-pub(crate) fn opened(text: &[u8]) -> (&[u8], bool) {
-    match text {
-        [b'"', kept @ .., b'"'] if text.len() <= STATUS_MESSAGE_BYTES => {
-            (&text[..=kept.len()], false)
-        }
-        [b'"', ..] => {
-            let end = json::floor_string(text, STATUS_MESSAGE_BYTES);
-            (&text[..end], true)
-        }
-        _ => (b"", false),
     }
 }
 
@@ -153,6 +140,28 @@ impl FieldVisitor<'_> {
         self.put(field, |out, cap| put_caught(out, value, cap));
     }
 
+    /// A value of the `valuable` crate, as nested JSON.
+    #[cfg(all(tracing_unstable, feature = "valuable"))]
+    fn put_nested(&mut self, field: &Field, value: valuable::Value<'_>) {
+        let Some(plan) = self.callsite.fields.get(field.index()) else {
+            return self.put_user_fmt(field, format_args!("{value:?}"));
+        };
+        if plan.role != Role::Attribute {
+            // These are text.
+            return self.put_user_fmt(field, format_args!("{value:?}"));
+        }
+        let room = self.fields.room();
+        let mut members = 0;
+        self.put(field, |out, cap| {
+            caught(out, |out| {
+                let nested = super::nested::put(out, value, cap, plan.key.len(), room);
+                members = nested.members;
+                Ok(nested.is_whole)
+            })
+        });
+        self.fields.take_room(members);
+    }
+
     /// OpenTelemetry's attributes of an exception, for the first error of a record.
     fn put_exception(&mut self, error: &(dyn Error + 'static)) {
         if self.callsite.has_exception || !self.special.exception.is_empty() {
@@ -178,8 +187,13 @@ impl FieldVisitor<'_> {
 
 /// Appends what a value of the application's formats to, or what became of that.
 fn put_caught(out: &mut Vec<u8>, value: fmt::Arguments<'_>, cap: usize) -> bool {
+    caught(out, |out| json::put_fmt(out, value, cap))
+}
+
+/// Runs code of the application's that appends one JSON value.
+fn caught(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>) -> Result<bool, fmt::Error>) -> bool {
     let start = out.len();
-    let written = catch_unwind(AssertUnwindSafe(|| json::put_fmt(out, value, cap)));
+    let written = catch_unwind(AssertUnwindSafe(|| put(out)));
     let instead = match written {
         Ok(Ok(whole)) => return whole,
         Ok(Err(fmt::Error)) => "<failed to format>",
@@ -197,32 +211,56 @@ fn put_caught(out: &mut Vec<u8>, value: fmt::Arguments<'_>, cap: usize) -> bool 
 /// A `dyn Error` does not tell its type, but what `Debug` begins with does: the name of a struct, or of
 /// an enum's variant.
 fn put_type(out: &mut Vec<u8>, error: &(dyn Error + 'static)) {
-    struct Word<'a>(&'a mut String);
+    /// Takes the first word, and then ends the formatting by an error.
+    struct Word<'a> {
+        out: &'a mut Vec<u8>,
+        left: usize,
+    }
     impl fmt::Write for Word<'_> {
         fn write_str(&mut self, text: &str) -> fmt::Result {
             let word = text
                 .split(|char: char| !char.is_alphanumeric() && !matches!(char, '_' | ':'))
                 .next()
                 .unwrap_or_default();
-            self.0.push_str(word);
-            if word.len() < text.len() || self.0.len() > NAME_BYTES {
-                return Err(fmt::Error);
+            let fits = json::floor_char_boundary(word, self.left);
+            // Nothing in a word needs an escape.
+            self.out.extend_from_slice(&word.as_bytes()[..fits]);
+            self.left -= fits;
+            if fits < text.len() {
+                Err(fmt::Error)
+            } else {
+                Ok(())
             }
-            Ok(())
         }
     }
-    let mut name = String::new();
-    // An error is how the formatting is ended early.
-    let written = catch_unwind(AssertUnwindSafe(|| {
-        fmt::write(&mut Word(&mut name), format_args!("{error:?}")).is_ok()
+    out.push(b'"');
+    let start = out.len();
+    let mut word = Word {
+        out,
+        left: NAME_BYTES,
+    };
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        fmt::write(&mut word, format_args!("{error:?}")).is_ok()
     }));
-    if written.is_err() || name.is_empty() {
-        name = "Error".to_owned();
+    if let Err(payload) = panicked {
+        std::mem::forget(payload);
+        out.truncate(start);
     }
-    json::put_str(out, &name, NAME_BYTES);
+    if out.len() == start {
+        out.extend_from_slice(b"Error");
+    }
+    out.push(b'"');
 }
 
 impl Visit for FieldVisitor<'_> {
+    #[cfg(all(tracing_unstable, feature = "valuable"))]
+    fn record_value(&mut self, field: &Field, value: valuable::Value<'_>) {
+        match value {
+            valuable::Value::Error(error) => self.record_error(field, error),
+            value => self.put_nested(field, value),
+        }
+    }
+
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.put(field, |out, _| {
             json::put_f64(out, value);
