@@ -91,6 +91,11 @@ impl Guard {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn pipeline_for_tests(&self) -> &Arc<Pipeline> {
+        self.pipeline.here()
+    }
+
     fn receipt(&self, reply: Option<Flushed>) -> Result<Stats, FlushError> {
         let stats = self.stats();
         let before = self.lost_before.swap(stats.dropped(), Ordering::Relaxed);
