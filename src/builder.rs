@@ -384,14 +384,17 @@ impl Builder {
     ///
     /// On: when `main` returns or the program calls `process::exit`, with the guard forgotten or in a static;
     /// on SIGTERM and SIGINT; and on a panic that ends the process (`panic = "abort"`). Each takes at
-    /// most [`shutdown_timeout`](Self::shutdown_timeout). A panic that unwinds only asks for delivery, and waits for nothing.
+    /// most [`shutdown_timeout`](Self::shutdown_timeout), however many layers there are. A panic that unwinds only
+    /// asks for delivery, and waits for nothing.
     ///
-    /// The hooks stand beside the application's own. A panic hook that was set before runs first. A signal that
-    /// the application handles when the layer is built stays its own: records are delivered, and the
-    /// application decides about the end; so set up signal handling first. A signal that nobody handles ends
-    /// the process as ever, after delivery; the second one at once.
+    /// The hooks stand beside the application's own. A panic hook that was set before runs first; one that is set
+    /// later replaces ours, unless it calls the one before it. A signal that the application handles or ignores, be
+    /// it from before or only later, is left to it: what it then leaves undelivered is delivered when it exits. A
+    /// signal that nobody handles ends the process as ever, after delivery; the second one at once.
     ///
-    /// Not covered: `kill -9`, `abort()` and `_exit`, and signals to a forked child.
+    /// All of this holds in a forked child too, from its first record on; before that, signals end it as ever.
+    ///
+    /// Not covered: `kill -9`, `abort()` and `_exit`; and signals on Windows.
     pub fn exit_hooks(mut self, on: bool) -> Self {
         self.settings.exit_hooks = on;
         self

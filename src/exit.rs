@@ -1,7 +1,10 @@
 //! What happens at the end of the process: the last records are delivered, or it is said that they are lost.
 //!
 //! The exit hooks are opt-in ([`Builder::exit_hooks`](crate::Builder::exit_hooks)). They stand beside what the application
-//! has: a panic hook that was there runs first, signal handlers go on being called.
+//! has: a panic hook that was there runs first, a signal that it handles is left to it.
+
+#[cfg(unix)]
+mod signals;
 
 use std::panic::PanicHookInfo;
 use std::sync::Once;
@@ -9,53 +12,70 @@ use std::time::Instant;
 
 use crate::diag::{Cause, Diagnostic};
 use crate::fence;
-use crate::guard::{end, flush};
-use crate::pipeline;
+use crate::guard::{end_all, flush_all};
+use crate::pipeline::{self, Pipeline};
 
 /// Installs the panic hook and the signal handlers, once for the process.
 pub(crate) fn install() {
+    #[cfg(unix)]
+    signals::install();
+    // The standard library lets no panicking thread change the hook.
+    if std::thread::panicking() {
+        return;
+    }
     static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
-        install_panic_hook();
-        #[cfg(unix)]
-        signals::install();
-    });
+    INSTALLED.call_once(install_panic_hook);
 }
 
 dtor::declarative::dtor! {
     /// Runs when `main` returns and on `process::exit`, while other threads still run.
     #[dtor(unsafe)]
     fn at_exit() {
-        for pipeline in pipeline::all() {
-            if pipeline.has_exit_hooks() {
-                end(&pipeline, pipeline.shutdown_timeout());
-                continue;
-            }
-            let pending = pipeline.stats().pending();
-            if pending > 0 {
-                let diagnostic = Diagnostic::new(
-                    Cause::Shutdown,
-                    "the process ended while the guard was still held or forgotten",
-                    format!("{pending} records were not delivered"),
-                    "drop the guard before the end, or enable exit_hooks",
-                );
-                pipeline.diag().report("", Instant::now(), diagnostic);
-            }
+        let pipelines = pipeline::all();
+        // The worker can not wait for itself: a diagnostics hook that exits runs on its thread.
+        if !fence::is_raised() {
+            let hooked = pipelines.iter().filter(|pipeline| pipeline.has_exit_hooks());
+            end_all(&hooked.cloned().collect::<Vec<_>>());
+        }
+        for pipeline in pipelines {
+            report_loss(&pipeline);
         }
     }
 }
 
+fn report_loss(pipeline: &Pipeline) {
+    let pending = pipeline.stats().pending();
+    if pending == 0 {
+        return;
+    }
+    let (what, fix) = if pipeline.has_exit_hooks() {
+        (
+            "the process ended before the worker could answer",
+            "let on_diagnostic neither block nor exit",
+        )
+    } else {
+        (
+            "the process ended while the guard was still held or forgotten",
+            "drop the guard before the end, or enable exit_hooks",
+        )
+    };
+    let effect = match pending {
+        1 => "1 record was not delivered".to_owned(),
+        records => format!("{records} records were not delivered"),
+    };
+    let diagnostic = Diagnostic::new(Cause::Shutdown, what, effect, fix);
+    pipeline.diag().report("", Instant::now(), diagnostic);
+}
+
 /// Delivers what all pipelines with exit hooks hold.
-fn flush_all() {
+fn deliver() {
     // The worker can not wait for itself.
     if fence::is_raised() {
         return;
     }
-    for pipeline in pipeline::all() {
-        if pipeline.has_exit_hooks() {
-            flush(&pipeline, pipeline.shutdown_timeout());
-        }
-    }
+    let mut pipelines = pipeline::all();
+    pipelines.retain(|pipeline| pipeline.has_exit_hooks());
+    flush_all(&pipelines);
 }
 
 fn install_panic_hook() {
@@ -63,7 +83,7 @@ fn install_panic_hook() {
     std::panic::set_hook(Box::new(move |info| {
         before(info);
         if cfg!(panic = "abort") || ends_the_process(info) {
-            flush_all();
+            deliver();
         } else if !fence::is_raised() {
             // The stack unwinds and may be caught: nobody is kept waiting.
             for pipeline in pipeline::all() {
@@ -82,64 +102,4 @@ fn ends_the_process(info: &PanicHookInfo<'_>) -> bool {
     ];
     let message = info.payload().downcast_ref::<&str>();
     message.is_some_and(|message| WORDS.contains(message))
-}
-
-#[cfg(unix)]
-mod signals {
-    //! SIGTERM and SIGINT: deliver, then let the signal do what it would have done without us.
-
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    use signal_hook::iterator::Signals;
-    use signal_hook::{flag, low_level};
-
-    pub(super) fn install() {
-        // Where the application handles the signal itself, it decides about the end: we only deliver.
-        let (ours, others): (Vec<i32>, Vec<i32>) = [SIGTERM, SIGINT]
-            .into_iter()
-            .partition(|signal| !is_caught(*signal));
-        let again = Arc::new(AtomicBool::new(false));
-        for signal in &ours {
-            // The second time it ends the process at once, in the handler.
-            drop(flag::register_conditional_default(
-                *signal,
-                Arc::clone(&again),
-            ));
-        }
-        let Ok(mut signals) = Signals::new(ours.iter().chain(&others)) else {
-            return;
-        };
-        // Without the thread, signals do what they did before.
-        let handle = signals.handle();
-        let thread = std::thread::Builder::new()
-            .name("axiom-layer-signals".into())
-            .spawn(move || {
-                for signal in signals.forever() {
-                    let is_ours = ours.contains(&signal);
-                    if is_ours {
-                        again.store(true, Ordering::SeqCst);
-                    }
-                    super::flush_all();
-                    if is_ours {
-                        drop(low_level::emulate_default_handler(signal));
-                    }
-                }
-            });
-        if thread.is_err() {
-            handle.close();
-        }
-    }
-
-    /// Whether some handler is installed for the signal. Told by the kernel, on Linux; elsewhere unknown.
-    fn is_caught(signal: i32) -> bool {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let caught = status
-            .lines()
-            .find_map(|line| line.strip_prefix("SigCgt:"))
-            .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-            .unwrap_or(0);
-        caught & (1 << (signal - 1)) != 0
-    }
 }

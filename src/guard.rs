@@ -7,6 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 use crate::diag::{Cause, Diagnostic};
 use crate::error::FlushError;
 use crate::pipeline::Pipeline;
@@ -89,6 +91,11 @@ impl Guard {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn pipeline_for_tests(&self) -> &Arc<Pipeline> {
+        self.pipeline.here()
+    }
+
     fn receipt(&self, reply: Option<Flushed>) -> Result<Stats, FlushError> {
         let stats = self.stats();
         let before = self.lost_before.swap(stats.dropped(), Ordering::Relaxed);
@@ -105,7 +112,8 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let pipeline = self.pipeline.here();
+        // A forked child that recorded nothing has nothing to deliver, and its parent goes on.
+        let pipeline = self.pipeline.here_or_closed();
         if !pipeline.is_open() {
             return;
         }
@@ -132,8 +140,17 @@ pub(crate) enum Ended {
 /// Shuts a pipeline down, in bounded time.
 pub(crate) fn end(pipeline: &Pipeline, timeout: Duration) -> Ended {
     let deadline = deadline(timeout);
+    ended(pipeline, deadline, pipeline.ask_for_shutdown(deadline))
+}
+
+/// Waits for a shutdown that was asked for.
+fn ended(
+    pipeline: &Pipeline,
+    deadline: Instant,
+    reply: Option<oneshot::Receiver<Flushed>>,
+) -> Ended {
     // The worker is gone if it was shut down before, and then there is nothing to wait for.
-    if let Some(reply) = pipeline.ask_for_shutdown(deadline) {
+    if let Some(reply) = reply {
         if block_until(deadline + LAST_WORD, reply).is_none() {
             return Ended::NotYet;
         }
@@ -142,10 +159,29 @@ pub(crate) fn end(pipeline: &Pipeline, timeout: Duration) -> Ended {
     Ended::InTime
 }
 
-/// Delivers what a pipeline holds, in bounded time.
-pub(crate) fn flush(pipeline: &Pipeline, timeout: Duration) {
-    // The ledger tells how it went.
-    block_until(deadline(timeout), pipeline.ask_for_flush());
+/// Shuts pipelines down side by side, each within its own shutdown timeout from now.
+pub(crate) fn end_all(pipelines: &[Arc<Pipeline>]) {
+    let ask = |pipeline: &Arc<Pipeline>| {
+        let deadline = deadline(pipeline.shutdown_timeout());
+        (deadline, pipeline.ask_for_shutdown(deadline))
+    };
+    let asked: Vec<_> = pipelines.iter().map(ask).collect();
+    for (pipeline, (deadline, reply)) in pipelines.iter().zip(asked) {
+        ended(pipeline, deadline, reply);
+    }
+}
+
+/// Delivers what pipelines hold, side by side, each within its own shutdown timeout from now.
+pub(crate) fn flush_all(pipelines: &[Arc<Pipeline>]) {
+    let ask = |pipeline: &Arc<Pipeline>| {
+        let deadline = deadline(pipeline.shutdown_timeout());
+        (deadline, pipeline.ask_for_flush())
+    };
+    let asked: Vec<_> = pipelines.iter().map(ask).collect();
+    for (deadline, reply) in asked {
+        // The ledger tells how it went.
+        block_until(deadline, reply);
+    }
 }
 
 /// Far enough away to be never.

@@ -66,51 +66,26 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
     Ok((layer, Guard::new(pipeline)))
 }
 
-/// The pipelines that are still in use, as they are in this process.
+/// The pipelines that are still in use in this process. A forked child that recorded nothing has none.
 pub(crate) fn all() -> Vec<Arc<Pipeline>> {
     // Whoever holds the lock is about to let go; a program that ends does not wait for it.
     let Ok(all) = ALL.try_lock() else {
         return Vec::new();
     };
     let all = all.iter().filter_map(Weak::upgrade);
-    all.map(|pipeline| Arc::clone(pipeline.here())).collect()
+    all.filter_map(|pipeline| pipeline.existing().cloned())
+        .collect()
 }
 
 impl Pipeline {
     fn new(config: Arc<Config>) -> Result<Self, BuildError> {
         let (commands, received) = mpsc::unbounded_channel();
-        let sink = match (&config.on_diagnostic, config.diagnostics) {
-            (Some(hook), _) => Sink::Hook(hook.clone()),
-            (None, true) => Sink::Stderr,
-            (None, false) => Sink::Off,
-        };
-        let counters = Arc::new(Counters::default());
-        let signal = Arc::new(Signal::default());
-        let destinations = destinations(&config);
-        let queues: Vec<Arc<Queue>> = destinations
-            .iter()
-            .map(|_| {
-                Queue::new(
-                    // One dataset must not starve the other.
-                    config.limits.queue_max_bytes / destinations.len(),
-                    config.limits.overflow,
-                    config.limits.batch_max_bytes,
-                    Arc::clone(&signal),
-                    Arc::clone(&counters),
-                )
-            })
-            .collect();
-        let sources = destinations
-            .iter()
-            .zip(&queues)
+        let shared = shared(&config);
+        let sources = destinations(&config)
+            .into_iter()
+            .zip(&shared.queues)
             .map(|(destination, queue)| source(&config, destination, queue))
             .collect();
-        let shared = Arc::new(Shared {
-            queues,
-            signal,
-            counters,
-            diag: Diag::new(sink),
-        });
         let settings = worker_settings(&config)?;
         let thread = worker::spawn(settings, sources, Arc::clone(&shared), received)
             .map_err(|error| BuildError::system("the worker's thread can not be started", error))?;
@@ -122,6 +97,22 @@ impl Pipeline {
             thread: Mutex::new(Some(thread)),
             child: OnceLock::new(),
         })
+    }
+
+    /// One that has ended before it began: what is recorded is counted.
+    fn closed(config: Arc<Config>) -> Self {
+        let shared = shared(&config);
+        for queue in &shared.queues {
+            queue.close();
+        }
+        Self {
+            config,
+            process: Process::new(),
+            shared,
+            commands: mpsc::unbounded_channel().0,
+            thread: Mutex::new(None),
+            child: OnceLock::new(),
+        }
     }
 
     /// This pipeline, or in a forked child the child's own.
@@ -136,28 +127,34 @@ impl Pipeline {
 
     #[cold]
     fn in_child(self: &Arc<Self>) -> &Arc<Self> {
-        let child = self
-            .child
-            .get_or_init(|| match Self::new(Arc::clone(&self.config)) {
-                Ok(pipeline) => Arc::new(pipeline),
-                // No thread to be had: what the child records is counted, in the queues of its parent.
-                Err(_) => Arc::new(self.without_worker()),
-            });
+        let child = self.child.get_or_init(|| {
+            let config = Arc::clone(&self.config);
+            // No thread to be had: what the child records is counted.
+            let child = Self::new(config).unwrap_or_else(|_| Self::closed(self.config.clone()));
+            if child.has_exit_hooks() {
+                exit::install();
+            }
+            Arc::new(child)
+        });
         child.here()
     }
 
-    fn without_worker(&self) -> Self {
-        for queue in &self.shared.queues {
-            queue.close();
+    /// Like [`here`](Self::here), but a child that has recorded nothing is given no pipeline.
+    pub(crate) fn existing(self: &Arc<Self>) -> Option<&Arc<Self>> {
+        if self.process.is_this() {
+            Some(self)
+        } else {
+            self.child.get()?.existing()
         }
-        Self {
-            config: Arc::clone(&self.config),
-            process: Process::new(),
-            shared: Arc::clone(&self.shared),
-            commands: mpsc::unbounded_channel().0,
-            thread: Mutex::new(None),
-            child: OnceLock::new(),
+    }
+
+    /// Like [`here`](Self::here), but a child that has recorded nothing will not record anything either.
+    pub(crate) fn here_or_closed(self: &Arc<Self>) -> &Arc<Self> {
+        if self.process.is_this() {
+            return self;
         }
+        let closed = || Arc::new(Self::closed(Arc::clone(&self.config)));
+        self.child.get_or_init(closed).here_or_closed()
     }
 
     pub(crate) fn events(&self) -> &Queue {
@@ -234,6 +231,33 @@ impl Pipeline {
             drop(thread.join());
         }
     }
+}
+
+fn shared(config: &Config) -> Arc<Shared> {
+    let sink = match (&config.on_diagnostic, config.diagnostics) {
+        (Some(hook), _) => Sink::Hook(hook.clone()),
+        (None, true) => Sink::Stderr,
+        (None, false) => Sink::Off,
+    };
+    let counters = Arc::new(Counters::default());
+    let signal = Arc::new(Signal::default());
+    let destinations = destinations(config).len();
+    let queue = |_| {
+        Queue::new(
+            // One dataset must not starve the other.
+            config.limits.queue_max_bytes / destinations,
+            config.limits.overflow,
+            config.limits.batch_max_bytes,
+            Arc::clone(&signal),
+            Arc::clone(&counters),
+        )
+    };
+    Arc::new(Shared {
+        queues: (0..destinations).map(queue).collect(),
+        signal: Arc::clone(&signal),
+        counters: Arc::clone(&counters),
+        diag: Diag::new(sink),
+    })
 }
 
 fn destinations(config: &Config) -> Vec<&Destination> {

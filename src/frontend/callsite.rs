@@ -1,8 +1,7 @@
 //! What a callsite never changes, rendered once and then copied.
 
+use once_cell::race::OnceBox;
 use std::collections::HashMap;
-use std::sync::OnceLock;
-
 use tracing_core::{Level, Metadata};
 
 use super::json;
@@ -184,22 +183,25 @@ pub(crate) struct CallsiteOptions {
     pub(crate) placement: Placement,
 }
 
-/// Every callsite seen so far. Reading takes no lock: buckets of chains that only grow.
+/// Every callsite seen so far: buckets of chains that only grow.
+///
+/// Never locked, not even while a callsite is rendered. Two threads may then render the same one, and the first is
+/// kept; but nobody waits, least of all a forked child for a thread that only its parent has.
 pub(crate) struct Callsites {
-    buckets: Box<[OnceLock<Box<Node>>]>,
+    buckets: Box<[OnceBox<Node>]>,
     options: CallsiteOptions,
 }
 
 struct Node {
     address: usize,
     callsite: Callsite,
-    next: OnceLock<Box<Node>>,
+    next: OnceBox<Node>,
 }
 
 impl Callsites {
     pub(crate) fn new(options: CallsiteOptions) -> Self {
         Self {
-            buckets: (0..BUCKETS).map(|_| OnceLock::new()).collect(),
+            buckets: (0..BUCKETS).map(|_| OnceBox::new()).collect(),
             options,
         }
     }
@@ -214,7 +216,7 @@ impl Callsites {
                 Box::new(Node {
                     address,
                     callsite: Callsite::new(metadata, &self.options),
-                    next: OnceLock::new(),
+                    next: OnceBox::new(),
                 })
             });
             if node.address == address {

@@ -145,15 +145,23 @@ impl Worker {
         }
     }
 
-    /// After a panic: what was under way is sent again, since nobody knows how it ended.
-    pub(super) fn restart(&mut self) {
+    /// After a panic: what was under way is sent again, since nobody knows how it ended. `false`: there is
+    /// no time left for that.
+    pub(super) fn restart(&mut self) -> bool {
         self.panics_in_a_row += 1;
         self.shared.counters.add_worker_panic();
         self.attempts = FuturesUnordered::new();
         for (_, flight) in self.flights.drain() {
             self.destinations[flight.destination].attempt_lost(flight.shipment);
         }
+        self.destinations
+            .iter_mut()
+            .for_each(Destination::restarted);
         let what = "the worker panicked and was started again".to_owned();
-        self.report(0, Instant::now(), Cause::Internal, what);
+        let now = Instant::now();
+        self.report(0, now, Cause::Internal, what);
+        self.closing
+            .as_ref()
+            .is_none_or(|closing| now < closing.deadline)
     }
 }

@@ -357,6 +357,11 @@ impl Destination {
         self.waiting.push_front(shipment);
     }
 
+    /// The batch in hand went with the panic, and was counted; its attempt will not come to an end.
+    pub(crate) fn restarted(&mut self) {
+        self.in_flight = 0;
+    }
+
     // Pauses.
 
     /// Somebody waits for delivery: one attempt is made now, though the backoff would wait longer.

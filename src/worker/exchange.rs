@@ -9,6 +9,8 @@ use rand::RngExt;
 use super::Worker;
 use super::destination::{Shipment, Unreadable, Why};
 use super::response::{self, Answer, Outcome};
+#[cfg(test)]
+use super::tests;
 use super::transport::{NoAnswer, Transport};
 use crate::diag::Cause;
 use crate::stats::DropReason;
@@ -53,6 +55,8 @@ impl Worker {
             self.shared.counters.add_retried(1);
         }
         shipment.since.get_or_insert(now);
+        #[cfg(test)]
+        tests::panic_if_planned(tests::Point::Launch, &self.destinations[destination].url);
         let body = match shipment.body.take() {
             Some(body) => body,
             None => match self.settings.encoder.encode(&shipment.batch) {
@@ -99,6 +103,8 @@ impl Worker {
         };
         let index = flight.destination;
         let sent = flight.shipment.batch.events();
+        #[cfg(test)]
+        tests::panic_if_planned(tests::Point::Answer, &self.destinations[index].url);
         let outcome = match answer {
             Ok(mut answer) => {
                 answer.hide(self.settings.transport.credentials.token());

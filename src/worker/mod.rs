@@ -112,7 +112,9 @@ pub(crate) fn spawn(
             fence::raise();
             // A panic is a defect of ours. It costs the batch in hand, not those behind it.
             while catch_unwind(AssertUnwindSafe(|| runtime.block_on(worker.run()))).is_err() {
-                worker.restart();
+                if !worker.restart() {
+                    break;
+                }
             }
             runtime.shutdown_background();
             worker.end();
@@ -190,7 +192,7 @@ impl Worker {
     /// Runs until the guard has shut it down.
     async fn run(&mut self) {
         if self.panics_in_a_row > 0 {
-            tokio::time::sleep(PANIC_WAIT * (1 << self.panics_in_a_row.min(6))).await;
+            self.calm_down().await;
         }
         loop {
             let now = Instant::now();
@@ -209,6 +211,30 @@ impl Worker {
                 Wake::Time => {}
             }
             self.tick(Instant::now());
+            #[cfg(test)]
+            tests::panic_if_planned(tests::Point::Idle, &self.destinations[0].url);
+        }
+    }
+
+    /// A shutdown does not wait for long: its deadline is near.
+    async fn calm_down(&mut self) {
+        let mut wait = PANIC_WAIT * (1 << self.panics_in_a_row.min(6));
+        if self.closing.is_some() {
+            wait = PANIC_WAIT;
+        }
+        let mut timer = Box::pin(tokio::time::sleep(wait));
+        let was_closing = self.closing.is_some();
+        while self.closing.is_some() == was_closing {
+            let command = poll_fn(|cx| {
+                if !was_closing && let Poll::Ready(command) = self.commands.poll_recv(cx) {
+                    return Poll::Ready(Some(command));
+                }
+                timer.as_mut().poll(cx).map(|()| None)
+            });
+            match command.await {
+                Some(command) => self.accept(command),
+                None => return,
+            }
         }
     }
 
@@ -302,3 +328,6 @@ impl Worker {
         self.report_overflow(now);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! SIGTERM and SIGINT: deliver, then let the signal do what it would have done without us.
+//!
+//! Only a signal that nobody handles or ignores is taken. The handler is our own, because no library tells
+//! whether the application has come later and handles the signal too: then it decides about the end, and a
+//! process that was ended beside it would end amid its shutdown. The handler also knows a forked child, which
+//! inherits it but not the thread that it wakes.
+//!
+//! The handler runs on any thread, and calls nothing but what POSIX allows there; the rest happens on a thread
+//! of its own, `axiom-layer-signals`.
+#![expect(
+    unsafe_code,
+    reason = "no safe interface tells who handles a signal now"
+)]
+
+use std::ffi::c_int;
+use std::io::{PipeReader, Read};
+use std::os::fd::IntoRawFd;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use libc::{SIG_DFL, SIGINT, SIGTERM, sighandler_t};
+
+/// The process whose thread waits for signals; 0 for none. A forked child has the number, but not the thread.
+static OWNER: AtomicI32 = AtomicI32::new(0);
+/// Where the handler writes the signal's number. Never closed.
+static WRITER: AtomicI32 = AtomicI32::new(-1);
+/// A signal has come: the next one ends the process at once.
+static AGAIN: AtomicBool = AtomicBool::new(false);
+
+/// Once for each process: called again in a forked child, it gives that its own thread.
+pub(super) fn install() {
+    static CLAIMED: AtomicI32 = AtomicI32::new(0);
+    let process = process();
+    if CLAIMED.swap(process, Ordering::SeqCst) == process {
+        return;
+    }
+    // Without a pipe or a thread, signals do what they did before.
+    let Ok((reader, writer)) = std::io::pipe() else {
+        return;
+    };
+    let thread = std::thread::Builder::new()
+        .name("axiom-layer-signals".into())
+        .spawn(move || serve(reader));
+    if thread.is_err() {
+        return;
+    }
+    AGAIN.store(false, Ordering::SeqCst);
+    WRITER.store(writer.into_raw_fd(), Ordering::SeqCst);
+    OWNER.store(process, Ordering::SeqCst);
+    for signal in [SIGTERM, SIGINT] {
+        if disposition(signal) == Some(SIG_DFL) {
+            take(signal);
+        }
+    }
+}
+
+/// The thread.
+fn serve(mut reader: PipeReader) {
+    let mut signal = [0];
+    while reader.read_exact(&mut signal).is_ok() {
+        super::deliver();
+        let signal = c_int::from(signal[0]);
+        // The application may have come meanwhile.
+        if is_ours(signal) {
+            end(signal);
+        }
+    }
+}
+
+extern "C" fn handle(signal: c_int) {
+    if !is_ours(signal) {
+        // Called by the application's handler, which came later.
+        return;
+    }
+    let is_child = OWNER.load(Ordering::SeqCst) != process();
+    if is_child || AGAIN.swap(true, Ordering::SeqCst) {
+        return end(signal);
+    }
+    // Both have small numbers.
+    let [byte, ..] = signal.to_le_bytes();
+    // SAFETY: one byte of `byte` is read. Written once in the life of the process, so the pipe has room.
+    unsafe {
+        libc::write(
+            WRITER.load(Ordering::SeqCst),
+            ptr::from_ref(&byte).cast(),
+            1,
+        )
+    };
+}
+
+/// Does what the signal does when nobody handles it.
+fn end(signal: c_int) {
+    // SAFETY: both may be called in a handler, and no handler is left behind that could be gone.
+    unsafe {
+        libc::signal(signal, SIG_DFL);
+        // Not `raise`: this thread may have the signal blocked.
+        libc::kill(libc::getpid(), signal);
+    }
+}
+
+fn is_ours(signal: c_int) -> bool {
+    disposition(signal) == Some(handler())
+}
+
+fn handler() -> sighandler_t {
+    (handle as extern "C" fn(c_int)) as *const () as sighandler_t
+}
+
+/// What the process does with the signal now.
+fn disposition(signal: c_int) -> Option<sighandler_t> {
+    // SAFETY: all zeroes is a valid `sigaction`, which is plain data.
+    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: the call only writes to `now`, which outlives it.
+    let result = unsafe { libc::sigaction(signal, ptr::null(), &raw mut now) };
+    (result == 0).then_some(now.sa_sigaction)
+}
+
+fn take(signal: c_int) {
+    // SAFETY: as above. An empty mask, a handler that does what handlers may, and interrupted calls restarted.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler();
+        action.sa_flags = libc::SA_RESTART;
+        libc::sigemptyset(&raw mut action.sa_mask);
+        libc::sigaction(signal, &raw const action, ptr::null_mut());
+    }
+}
+
+fn process() -> libc::pid_t {
+    // SAFETY: it only asks the kernel, and can not fail.
+    unsafe { libc::getpid() }
+}

@@ -1,0 +1,158 @@
+//! Forks, with records waiting in the parent.
+#![expect(unsafe_code, reason = "fork and waitpid are C's")]
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use axiom_layer::Guard;
+
+use crate::{Wanted, hear, ledger, record, say, start, wait_for_the_end};
+
+/// Runs `child` in a forked process, which then ends by `process::exit(0)`. The id of the process.
+fn fork(child: impl FnOnce()) -> i32 {
+    // SAFETY: what may be done in the child is what is tested.
+    match unsafe { libc::fork() } {
+        0 => {
+            child();
+            std::process::exit(0);
+        }
+        -1 => panic!("no fork: {}", std::io::Error::last_os_error()),
+        id => id,
+    }
+}
+
+/// The wait status: 0 for a good end.
+fn wait_for(id: i32) -> i32 {
+    let mut status = -1;
+    // SAFETY: `status` outlives the call.
+    unsafe { libc::waitpid(id, &raw mut status, 0) };
+    status
+}
+
+fn spans(seqs: std::ops::Range<u64>) {
+    for seq in seqs {
+        let _span = tracing::info_span!("span", seq).entered();
+    }
+}
+
+fn shut_down(who: &str, guard: &Guard) {
+    let stats = guard
+        .shutdown(Duration::from_secs(5))
+        .unwrap_or_else(|error| error.stats().clone());
+    say(ledger(who, &stats));
+}
+
+fn flush(who: &str, guard: &Guard) {
+    let stats = guard
+        .flush(Duration::from_secs(5))
+        .unwrap_or_else(|error| error.stats().clone());
+    say(ledger(who, &stats));
+}
+
+pub(crate) fn run(wanted: &Wanted) {
+    let guard = start(wanted);
+    match wanted.text("what") {
+        "queued" => {
+            record(0..500);
+            let child = fork(|| {
+                record(500..600);
+                shut_down("child", &guard);
+            });
+            say(format_args!("child ended {}", wait_for(child)));
+            // The parent goes on as if nothing had happened.
+            record(600..610);
+        }
+        "exit" => {
+            record(0..500);
+            let child = fork(|| record(500..600));
+            say(format_args!("child ended {}", wait_for(child)));
+        }
+        "ids" => {
+            spans(0..1);
+            let child = fork(|| {
+                spans(1..101);
+                shut_down("child", &guard);
+            });
+            spans(101..201);
+            say(format_args!("child ended {}", wait_for(child)));
+        }
+        "idle" => {
+            record(0..500);
+            let child = fork(|| ());
+            say(format_args!("child ended {}", wait_for(child)));
+        }
+        "grandchild" => {
+            record(0..500);
+            let child = fork(|| {
+                if wanted.has("child-records") {
+                    record(500..600);
+                }
+                let grandchild = fork(|| {
+                    record(600..700);
+                    shut_down("grandchild", &guard);
+                });
+                say(format_args!("grandchild ended {}", wait_for(grandchild)));
+                shut_down("child", &guard);
+            });
+            say(format_args!("child ended {}", wait_for(child)));
+        }
+        "drop" => return guard_dropped_in_the_child(guard),
+        "busy" => busy(&guard),
+        "signal" => {
+            record(0..500);
+            let child = fork(|| {
+                if wanted.has("child-records") {
+                    record(500..600);
+                }
+                say(format_args!("child {}", std::process::id()));
+                wait_for_the_end();
+            });
+            say(format_args!("child ended {}", wait_for(child)));
+            hear();
+        }
+        other => panic!("no such fork: {other}"),
+    }
+    shut_down("parent", &guard);
+}
+
+/// The child drops its copy of the guard, as it does when it returns from main.
+fn guard_dropped_in_the_child(guard: Guard) {
+    record(0..500);
+    // SAFETY: as in `fork`.
+    match unsafe { libc::fork() } {
+        // Its own copy, dropped here.
+        0 => drop(guard),
+        child => {
+            say(format_args!("child ended {}", wait_for(child)));
+            record(500..600);
+            flush("parent after the child", &guard);
+            shut_down("parent", &guard);
+        }
+    }
+}
+
+/// Forks again and again while other threads record.
+fn busy(guard: &Guard) {
+    const CHILDREN: u64 = 20;
+    let (stop, next) = (AtomicBool::new(false), AtomicU64::new(1_000_000));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let seq = next.fetch_add(10, Ordering::Relaxed);
+                    record(seq..seq + 10);
+                    // Slow enough for an endpoint in debug mode.
+                    std::thread::sleep(Duration::from_millis(4));
+                }
+            });
+        }
+        for child in 0..CHILDREN {
+            let id = fork(|| {
+                record(child * 100..(child + 1) * 100);
+                shut_down("child", guard);
+            });
+            say(format_args!("child ended {}", wait_for(id)));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}

@@ -1,0 +1,80 @@
+//! Waits for a signal, with and without a handler of the application's own.
+
+use std::time::Duration;
+
+use axiom_layer::Guard;
+use signal_hook::consts::SIGTERM;
+use signal_hook::iterator::Signals;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{Wanted, hear, ledger, record, say, start, wait_for_the_end};
+
+pub(crate) fn run(wanted: &Wanted) {
+    match wanted.text("handler") {
+        "" => {
+            let guard = start(wanted);
+            record(0..1_000);
+            say("ready");
+            if !wanted.has("once") {
+                wait_for_the_end();
+            }
+            // Ends after the signal was ignored.
+            say(hear());
+            drop(guard);
+        }
+        "plain-before" => {
+            let signals = Signals::new([SIGTERM]).unwrap();
+            let guard = start(wanted);
+            plain(signals, &guard);
+        }
+        "plain-after" => {
+            let guard = start(wanted);
+            plain(Signals::new([SIGTERM]).unwrap(), &guard);
+        }
+        "tokio-before" => in_tokio(async || {
+            let signal = signal(SignalKind::terminate()).unwrap();
+            let guard = start(wanted);
+            handled(signal, &guard).await;
+        }),
+        "tokio-after" => {
+            let guard = start(wanted);
+            in_tokio(async || {
+                handled(signal(SignalKind::terminate()).unwrap(), &guard).await;
+            });
+        }
+        other => panic!("no such handler: {other}"),
+    }
+}
+
+fn plain(mut signals: Signals, guard: &Guard) {
+    record(0..1_000);
+    say("ready");
+    signals.forever().next();
+    shut_down(guard);
+}
+
+fn in_tokio(main: impl AsyncFnOnce()) {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(main());
+}
+
+async fn handled(mut signal: tokio::signal::unix::Signal, guard: &Guard) {
+    record(0..1_000);
+    say("ready");
+    signal.recv().await;
+    shut_down(guard);
+}
+
+/// What an application does of its own at the end: takes its time, and records.
+fn shut_down(guard: &Guard) {
+    say("shutting down");
+    hear();
+    record(1_000..1_010);
+    let stats = guard
+        .shutdown(Duration::from_secs(2))
+        .unwrap_or_else(|error| error.stats().clone());
+    say(ledger("main", &stats));
+}

@@ -1,0 +1,100 @@
+//! SIGTERM and SIGINT: nothing is lost, the signal does what it would have done, and the application's handlers decide.
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
+
+use axiom_local::Fault;
+
+use crate::app::{App, PATIENCE, assert_holds, server};
+
+#[test]
+fn a_signal_that_nobody_handles_ends_the_process_after_delivery() {
+    for (name, number) in [("TERM", 15), ("INT", 2)] {
+        let server = server();
+        let mut app = App::start(&server, "signal hooks");
+        app.wait_for("ready");
+        app.signal(name);
+        let ended = app.end();
+        assert_eq!(ended.status.signal(), Some(number), "{}", ended.stderr);
+        assert!(ended.took < Duration::from_secs(2), "{:?}", ended.took);
+        assert_holds(&server, 0..1_000);
+    }
+}
+
+#[test]
+fn a_signal_ends_the_process_at_the_deadline_when_the_endpoint_hangs() {
+    let server = server();
+    server.always(Some(Fault::hang()));
+    let mut app = App::start(&server, "signal hooks");
+    app.wait_for("ready");
+    app.signal("TERM");
+    let ended = app.end();
+    assert_eq!(ended.status.signal(), Some(15), "{}", ended.stderr);
+    assert!(
+        ended.took < Duration::from_millis(2_500),
+        "{:?}",
+        ended.took
+    );
+}
+
+#[test]
+fn the_second_sigint_ends_the_process_at_once() {
+    let server = server();
+    server.always(Some(Fault::hang()));
+    let mut app = App::start(&server, "signal hooks shutdown_ms=60000");
+    app.wait_for("ready");
+    app.signal("INT");
+    assert!(server.wait_until(PATIENCE, |server| server.requests_seen() > 0));
+    let second = Instant::now();
+    app.signal("INT");
+    let ended = app.end();
+    assert_eq!(ended.status.signal(), Some(2), "{}", ended.stderr);
+    assert!(second.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn without_the_hooks_a_signal_ends_the_process_as_ever() {
+    let server = server();
+    let mut app = App::start(&server, "signal");
+    app.wait_for("ready");
+    app.signal("TERM");
+    let ended = app.end();
+    assert_eq!(ended.status.signal(), Some(15));
+    assert_holds(&server, []);
+}
+
+#[test]
+fn an_application_that_handles_the_signal_keeps_control() {
+    for handler in ["plain-before", "plain-after", "tokio-before", "tokio-after"] {
+        let server = server();
+        let mut app = App::start(&server, &format!("signal hooks handler={handler}"));
+        app.wait_for("ready");
+        app.signal("TERM");
+        app.wait_for("shutting down");
+        // Longer than the hooks take until they end a process that nobody else would.
+        std::thread::sleep(Duration::from_millis(300));
+        // Nor does the second one end it: how often it has to be asked is the application's business.
+        app.signal("TERM");
+        std::thread::sleep(Duration::from_millis(100));
+        app.tell("go on");
+        let ended = app.end();
+        assert!(ended.status.success(), "{handler}: {}", ended.status);
+        assert_eq!(ended.ledger("main")["delivered"], 1_010);
+        assert_holds(&server, 0..1_010);
+    }
+}
+
+#[test]
+fn an_ignored_signal_stays_ignored() {
+    // As a shell without job control starts what runs in the background, and as `nohup` does for another.
+    let server = server();
+    let mut app = App::start_ignoring(&server, "INT TERM", "signal hooks once");
+    app.wait_for("ready");
+    app.signal("INT");
+    app.signal("TERM");
+    app.tell("still here");
+    let ended = app.end();
+    ended.assert_ended_well();
+    assert!(ended.lines.contains(&"still here".to_owned()));
+    assert_holds(&server, 0..1_000);
+}

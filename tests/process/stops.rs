@@ -1,0 +1,101 @@
+//! A process that is killed, and one that is frozen for a while.
+
+use std::time::Duration;
+
+use axiom_local::Server;
+use serde_json::Value;
+
+use crate::app::{App, PATIENCE, assert_holds, seqs, server};
+
+#[test]
+fn what_was_delivered_before_a_kill_is_whole_and_once() {
+    let server = server();
+    let mut app = App::start(&server, "steady flush_ms=20");
+    // In the midst of it: some batches are delivered, one is under way.
+    assert!(server.wait_until(PATIENCE, |server| server.ingested() > 2_000));
+    app.wait_for("delivered ");
+    app.signal("KILL");
+    let ended = app.end();
+    let known: u64 = ended
+        .lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("delivered ")?.parse().ok())
+        .max()
+        .unwrap();
+    // The endpoint holds at least what the application knew of.
+    assert!(server.ingested() >= known);
+    let seqs = seqs(&server);
+    assert!(seqs.windows(2).all(|pair| pair[0] < pair[1]), "each once");
+    // Every request was stored whole or not at all.
+    let requests = server.requests();
+    for request in &requests {
+        assert!(
+            [0, request.events].contains(&request.ingested),
+            "{request:?}"
+        );
+    }
+    let stored: usize = requests.iter().map(|request| request.ingested).sum();
+    assert_eq!(stored as u64, server.ingested());
+    assert_eq!(server.violations(), []);
+}
+
+/// How long the process is frozen: what matters is that timers and connections are from before.
+fn freeze() -> Duration {
+    let seconds = std::env::var("AXIOM_LAYER_FREEZE_SECONDS").ok();
+    Duration::from_secs(seconds.map_or(2, |text| text.parse().unwrap()))
+}
+
+/// Flushes, and says how long it took.
+fn flush(app: &mut App) -> (Duration, Value) {
+    app.tell("flush");
+    let took = app.wait_for("took ");
+    let took = Duration::from_micros(took["took ".len()..].parse().unwrap());
+    let ledger = app.wait_for("{");
+    (took, serde_json::from_str(&ledger).unwrap())
+}
+
+#[test]
+fn a_flush_after_a_freeze_takes_one_round_trip() {
+    let server = server();
+    let mut app = App::start(&server, "steady asked");
+    let (_, _) = flush(&mut app);
+    let (usual, _) = flush(&mut app);
+    app.signal("STOP");
+    std::thread::sleep(freeze());
+    app.signal("CONT");
+    let (took, ledger) = flush(&mut app);
+    assert_eq!(
+        (&ledger["delivered"], &ledger["retried"]),
+        (&300.into(), &0.into())
+    );
+    assert!(
+        took < usual + Duration::from_millis(50),
+        "{usual:?}, then {took:?}"
+    );
+    app.tell("end");
+    let ended = app.end();
+    ended.assert_ended_well();
+    assert_holds(&server, 0..300);
+}
+
+#[test]
+fn a_connection_that_was_closed_during_a_freeze_costs_no_record() {
+    let first = server();
+    let port = first.addr().port();
+    let mut app = App::start(&first, "steady asked");
+    flush(&mut app);
+    app.signal("STOP");
+    assert_holds(&first, 0..100);
+    // Closes all connections; its successor has the same address.
+    drop(first);
+    let second = Server::builder().port(port).start().unwrap();
+    std::thread::sleep(freeze());
+    app.signal("CONT");
+    let (took, ledger) = flush(&mut app);
+    assert_eq!(ledger["delivered"], 200);
+    // At most one attempt on the stale connection, and the first wait after a failure.
+    assert!(took < Duration::from_millis(300), "{took:?}");
+    app.tell("end");
+    app.end().assert_ended_well();
+    assert_holds(&second, 100..200);
+}
