@@ -248,14 +248,22 @@ fn hint<const N: usize>(
 /// Time since 1970 by our clock, or by the server's if ours is plainly wrong.
 fn server_time(headers: &HeaderMap, now: SystemTime) -> Duration {
     let ours = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let theirs = headers
-        .get(DATE)
-        .and_then(|date| date.to_str().ok())
-        .and_then(http_date)
-        .map(Duration::from_secs);
-    theirs
+    date(headers)
         .filter(|theirs| theirs.abs_diff(ours) > TRUSTED_SKEW)
         .unwrap_or(ours)
+}
+
+/// How far our clock, which says `now`, is from the server's, and whether it is ahead.
+pub(crate) fn clock_skew(headers: &HeaderMap, now: SystemTime) -> Option<(bool, Duration)> {
+    let ours = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let theirs = date(headers)?;
+    Some((ours > theirs, ours.abs_diff(theirs)))
+}
+
+/// When the server says it answered, since 1970.
+fn date(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    http_date(text).map(Duration::from_secs)
 }
 
 fn http_date(text: &str) -> Option<u64> {

@@ -148,6 +148,10 @@ mod tls {
     use super::Trouble;
 
     pub(super) fn trouble(error: &(dyn Error + 'static)) -> Option<Trouble> {
+        // Before it asks for its address, TLS looks whether a host can have that name.
+        if error.is::<rustls::pki_types::InvalidDnsNameError>() {
+            return Some(Trouble::Name);
+        }
         let trouble = match error.downcast_ref()? {
             Tls::InvalidMessage(_) => Trouble::NotTls,
             Tls::InvalidCertificate(certificate) => match certificate {
