@@ -71,7 +71,10 @@ impl NoAnswer {
 }
 
 fn trouble(error: &reqwest::Error, is_proxied: bool) -> Trouble {
-    if let Some(trouble) = causes(error).find_map(tls::trouble) {
+    // Words alone, of the system's libraries, mean TLS only while it is being set up.
+    if (cfg!(feature = "rustls") || error.is_connect())
+        && let Some(trouble) = causes(error).find_map(tls::trouble)
+    {
         return trouble;
     }
     let said: String = causes(error).map(|error| format!("{error}\n")).collect();
@@ -192,7 +195,7 @@ mod tls {
             "unknown protocol",
         ]) {
             Some(Trouble::NotTls)
-        } else if holds(&["ssl routines"]) {
+        } else if holds(&["ssl routines", "unexpected eof"]) {
             Some(Trouble::Tls)
         } else {
             None

@@ -7,7 +7,9 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use axiom_local::Server;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -135,6 +137,10 @@ fn tls_endpoint(issuer: &CertifiedIssuer<'_, KeyPair>, name: &str, last_year: i3
 
 fn issuer() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
+    // OpenSSL takes a certificate of its issuer's name for one that signed itself.
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "doctor test issuer");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }

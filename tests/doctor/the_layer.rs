@@ -1,7 +1,7 @@
 //! The layer's own diagnostics tell the same causes apart, with the same fix.
 
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use axiom_layer::{Builder, Cause, Diagnostic};
@@ -14,16 +14,15 @@ const LONG: Duration = Duration::from_secs(10);
 
 /// The first thing that the layer says when it can not deliver.
 fn said(builder: Builder) -> Diagnostic {
-    let said = Arc::new(Mutex::new(Vec::new()));
-    let hook = Arc::clone(&said);
+    let (hook, said) = mpsc::channel();
     let (layer, guard) = builder
-        .on_diagnostic(move |diagnostic| hook.lock().unwrap().push(diagnostic.clone()))
+        .on_diagnostic(move |diagnostic| hook.send(diagnostic.clone()).unwrap_or_default())
         .build()
         .unwrap();
     tracing::subscriber::with_default(registry().with(layer), || tracing::info!("hello"));
-    // Long enough for one attempt at a port of this machine.
-    guard.shutdown(Duration::from_millis(500)).ok();
-    said.lock().unwrap().first().unwrap().clone()
+    let said = said.recv_timeout(LONG).unwrap();
+    guard.shutdown(Duration::ZERO).ok();
+    said
 }
 
 #[test]
