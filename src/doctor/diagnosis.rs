@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::config::Secret;
 use crate::error::BuildError;
 use crate::worker::{Trouble, Words};
 
@@ -144,6 +145,25 @@ impl Diagnosis {
         let check = Check::new(Step::Configuration, State::Failed, what.clone());
         let finding = Finding::new(Problem::Configuration, Words::new(what, fix));
         Self::new(vec![check], finding.into())
+    }
+
+    /// Takes the token out of everything: it may be part of the address.
+    pub(super) fn hiding(mut self, token: &Secret) -> Self {
+        let hide = |text: &mut String| *text = token.hide_in(text);
+        self.checks
+            .iter_mut()
+            .for_each(|check| hide(&mut check.detail));
+        match &mut self.verdict {
+            Verdict::Well { what, query } => {
+                hide(what);
+                hide(query);
+            }
+            Verdict::Wrong(finding) => {
+                hide(&mut finding.words.what);
+                hide(&mut finding.words.fix);
+            }
+        }
+        self
     }
 
     /// Whether records arrive: every check passed.

@@ -329,7 +329,7 @@ impl Examination {
         let trace = self.ids.trace();
         let filter = format!("where trace_id == \"{trace}\"");
         let query = match &self.destinations[0].dataset {
-            Some(dataset) => format!("['{dataset}'] | {filter}"),
+            Some(dataset) => format!("['{}'] | {filter}", dataset.replace('\'', "\\'")),
             None => filter,
         };
         let names: Vec<_> = (0..self.destinations.len())

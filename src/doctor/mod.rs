@@ -60,6 +60,7 @@ pub(crate) fn diagnose(config: Result<Config, BuildError>, timeout: Duration) ->
         Ok(prepared) => prepared,
         Err(error) => return Diagnosis::of_configuration(&error),
     };
+    let token = config.token.clone();
     let (notes, noted) = mpsc::channel();
     let inner = deadline - timeout / HANDOVER;
     let spawned = std::thread::Builder::new()
@@ -79,13 +80,14 @@ pub(crate) fn diagnose(config: Result<Config, BuildError>, timeout: Duration) ->
             // Whoever asked has stopped waiting.
             drop(notes.send(Note::Verdict(verdict)));
         });
-    match spawned {
+    let diagnosis = match spawned {
         Ok(_detached) => listen(&noted, deadline, timeout),
         Err(error) => {
             let checked = vec![Check::new(Step::Configuration, State::Passed, "")];
             Diagnosis::new(checked, Finding::system("no thread", &error).into())
         }
-    }
+    };
+    diagnosis.hiding(&token)
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

@@ -7,6 +7,7 @@ use chrono::DateTime;
 use reqwest::header::{DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use serde_json::Value;
 
+use crate::config::{HIDDEN, SHORTEST_TOKEN};
 use crate::diag::Cause;
 
 /// No hint of the server's is followed for longer. Axiom's rate limits are counted by the minute
@@ -34,9 +35,7 @@ impl Answer {
     /// Takes the token out of what the server says, of which diagnostics quote parts: servers and proxies
     /// may quote the request. A token shorter than any of Axiom's stays: it could be a word of the answer.
     pub(crate) fn hide(&mut self, token: &str) {
-        const HIDDEN: &str = "(hidden)";
-        const SHORTEST: usize = 16;
-        if token.len() < SHORTEST {
+        if token.len() < SHORTEST_TOKEN {
             return;
         }
         let is_in = |bytes: &[u8]| {

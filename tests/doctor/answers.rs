@@ -259,6 +259,11 @@ fn a_server_that_quotes_the_token_does_not_bring_it_into_the_report() {
         let diagnosis = diagnose(&builder(server.url()), LONG);
         assert!(!diagnosis.is_healthy());
     }
+    // Set where it does not belong.
+    let diagnosis = diagnose(&builder(server.url()).dataset(TOKEN), LONG);
+    assert_eq!(diagnosis.cause(), Some(Problem::Configuration));
+    let elsewhere = format!("{}/{TOKEN}", server.url());
+    assert!(!diagnose(&builder(&elsewhere), LONG).is_healthy());
     let diagnosis = diagnose(&builder(server.url()).dataset(format!("{TOKEN}\n")), LONG);
     assert_eq!(diagnosis.cause(), Some(Problem::Configuration));
 }
