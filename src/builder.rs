@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::config::{Compression, Config, Endpoint, Format, Label, Secret, Settings, TagValue};
 use crate::diag::{Diagnostic, Hook};
+use crate::doctor::{self, Diagnosis};
 use crate::error::{BuildError, Origin};
 use crate::frontend::{AxiomLayer, FieldPlacement};
 use crate::guard::Guard;
@@ -433,6 +434,21 @@ impl Builder {
     /// ```
     pub fn build(self) -> Result<(AxiomLayer, Guard), BuildError> {
         pipeline::start(self.into_config(|name| std::env::var_os(name))?)
+    }
+
+    /// Finds out why records do not arrive with these settings, or that they do, in at most 10 seconds.
+    ///
+    /// Like [`doctor`](crate::doctor()), which says what is done.
+    pub fn doctor(&self) -> Diagnosis {
+        self.doctor_within(doctor::TIMEOUT)
+    }
+
+    /// As [`doctor`](Self::doctor), in at most this time instead of 10 seconds.
+    ///
+    /// Of it, 4 tenths are for the host's name and 3 tenths for the connection at the most. What takes longer is taken for broken.
+    pub fn doctor_within(&self, timeout: Duration) -> Diagnosis {
+        let config = self.clone().into_config(|name| std::env::var_os(name));
+        doctor::diagnose(config, timeout)
     }
 
     /// Checks everything. `environment` is asked only for what was not set.

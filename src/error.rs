@@ -157,25 +157,55 @@ impl BuildError {
     }
 }
 
+impl BuildError {
+    /// The message up to the fix.
+    pub(crate) fn what(&self) -> String {
+        self.0.to_string()
+    }
+
+    /// The rest of the message; empty when it says no more than what is wrong.
+    pub(crate) fn how_to_fix(&self) -> String {
+        let set = match self.0.subject {
+            Subject::Missing { setter, variable } => {
+                format!("set {variable} or call .{setter}(..)")
+            }
+            Subject::Given(_) | Subject::System => String::new(),
+        };
+        let fix = &*self.0.fix;
+        let separator = if set.is_empty() || fix.is_empty() {
+            ""
+        } else {
+            "; "
+        };
+        format!("{set}{separator}{fix}")
+    }
+}
+
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = &*self.0;
-        match parts.subject {
-            Subject::Missing { setter, variable } => {
-                let name = setter.replace('_', " ");
-                write!(f, "no {name}: set {variable} or call .{setter}(..)")?;
-            }
-            Subject::Given(origin) => put_setting(f, origin, &parts.value)?,
+        let fix = self.how_to_fix();
+        let separator = match self.0.subject {
+            _ if fix.is_empty() => "",
+            Subject::Missing { .. } => ": ",
+            Subject::Given(_) | Subject::System => "; ",
+        };
+        write!(f, "{}{separator}{fix}", self.0)
+    }
+}
+
+/// What is wrong, without the fix.
+impl fmt::Display for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.subject {
+            Subject::Missing { setter, .. } => write!(f, "no {}", setter.replace('_', " "))?,
+            Subject::Given(origin) => put_setting(f, origin, &self.value)?,
             Subject::System => {}
         }
-        f.write_str(&parts.problem)?;
-        if let Some(other) = &parts.other {
-            write!(f, " {:?}", shortened(other))?;
+        f.write_str(&self.problem)?;
+        match &self.other {
+            Some(other) => write!(f, " {:?}", shortened(other)),
+            None => Ok(()),
         }
-        if !parts.fix.is_empty() {
-            write!(f, "; {}", parts.fix)?;
-        }
-        Ok(())
     }
 }
 

@@ -43,6 +43,12 @@
 //! [`exit_hooks`](Builder::exit_hooks) cover a forgotten guard, `process::exit`, SIGTERM, SIGINT and panics that abort.
 //! `kill -9` loses what is in memory.
 //!
+//! # When records do not arrive
+//!
+//! The layer says so on standard error, or to [`on_diagnostic`](Builder::on_diagnostic), with the fix. [`doctor()`] finds out
+//! before there is a record: it checks the settings, name, connection, TLS, token, dataset and clock, and returns one
+//! [`Diagnosis`](doctor::Diagnosis).
+//!
 //! # Traces
 //!
 //! Spans get random 128-bit trace ids and 64-bit span ids. [`SpanExt`] continues a caller's trace, reads the context to send
@@ -79,6 +85,7 @@
 mod builder;
 mod config;
 mod diag;
+pub mod doctor;
 mod error;
 mod exit;
 mod fence;
@@ -100,6 +107,7 @@ mod worker;
 pub use crate::builder::{Builder, builder};
 pub use crate::config::{Compression, Endpoint, Format, TagValue};
 pub use crate::diag::{Cause, Diagnostic};
+pub use crate::doctor::doctor;
 pub use crate::error::{BuildError, FlushError};
 pub use crate::frontend::{AxiomLayer, FieldPlacement};
 pub use crate::guard::Guard;

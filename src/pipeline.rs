@@ -282,7 +282,7 @@ fn source(config: &Config, destination: &Destination, queue: &Arc<Queue>) -> Sou
     }
 }
 
-fn worker_settings(config: &Config) -> Result<worker::Settings, BuildError> {
+pub(crate) fn worker_settings(config: &Config) -> Result<worker::Settings, BuildError> {
     let is_https = destinations(config)
         .iter()
         .any(|destination| destination.url.scheme() == "https");

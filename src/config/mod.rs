@@ -19,7 +19,7 @@ pub use self::labels::TagValue;
 pub(crate) use self::labels::{Label, Labels};
 pub(crate) use self::limits::Limits;
 use self::resource::SERVICE_NAME;
-pub(crate) use self::secret::Secret;
+pub(crate) use self::secret::{HIDDEN, SHORTEST_TOKEN, Secret};
 use self::secret::{Token, is_visible_ascii, no_token};
 use crate::diag::Hook;
 use crate::error::{BuildError, Origin};

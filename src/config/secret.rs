@@ -13,6 +13,11 @@ const PERSONAL_TOKEN: &str = "xapt-";
 /// The early product's ingest tokens.
 const INGEST_TOKEN: &str = "xait-";
 
+/// Characters. Axiom's are longer; those of a local endpoint may be any word.
+pub(crate) const SHORTEST_TOKEN: usize = 16;
+/// What stands in a text in place of a token.
+pub(crate) const HIDDEN: &str = "(hidden)";
+
 const KINDS: [&str; 3] = [API_TOKEN, PERSONAL_TOKEN, INGEST_TOKEN];
 
 /// A text that no `Debug` shows.
@@ -29,6 +34,15 @@ impl Secret {
     pub(crate) fn is_in(&self, text: &str) -> bool {
         let known = !self.0.is_empty() && text.contains(&self.0);
         known || KINDS.iter().any(|prefix| text.contains(prefix))
+    }
+
+    /// `text` without this token. One that is shorter than any of Axiom's stays: it could be a word of the text.
+    pub(crate) fn hide_in(&self, text: &str) -> String {
+        if self.0.len() < SHORTEST_TOKEN {
+            text.to_owned()
+        } else {
+            text.replace(&self.0, HIDDEN)
+        }
     }
 
     /// For the `Authorization` header and nothing else. Visible ASCII.

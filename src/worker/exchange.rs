@@ -11,7 +11,8 @@ use super::destination::{Shipment, Unreadable, Why};
 use super::response::{self, Answer, Outcome};
 #[cfg(test)]
 use super::tests;
-use super::transport::{NoAnswer, Transport};
+use super::transport::Transport;
+use super::trouble::NoAnswer;
 use crate::diag::Cause;
 use crate::stats::DropReason;
 
@@ -105,18 +106,15 @@ impl Worker {
         let sent = flight.shipment.batch.events();
         #[cfg(test)]
         tests::panic_if_planned(tests::Point::Answer, &self.destinations[index].url);
-        let outcome = match answer {
-            Ok(mut answer) => {
-                answer.hide(self.settings.transport.credentials.token());
-                response::outcome(&answer, sent, SystemTime::now())
+        let mut answer = match answer {
+            Ok(answer) => answer,
+            Err(no_answer) => {
+                self.retry(flight, now, Cause::Unreachable, None);
+                return self.report_no_answer(index, now, no_answer);
             }
-            Err(NoAnswer(detail)) => Outcome::Retry {
-                cause: Cause::Unreachable,
-                detail,
-                after: None,
-            },
         };
-        match outcome {
+        answer.hide(self.settings.transport.credentials.token());
+        match response::outcome(&answer, sent, SystemTime::now()) {
             Outcome::Accepted {
                 failed,
                 samples,
@@ -132,7 +130,10 @@ impl Worker {
                 cause,
                 detail,
                 after,
-            } => self.retry(flight, now, cause, detail, after),
+            } => {
+                self.retry(flight, now, cause, after);
+                self.report(index, now, cause, detail);
+            }
             Outcome::Split => {
                 if !self.destinations[index].too_large(flight.shipment) {
                     let what = "a record was too large even alone (HTTP 413)".to_owned();
@@ -150,24 +151,19 @@ impl Worker {
                 self.destinations[index].refused(flight.shipment, now);
                 self.report(index, now, cause, detail);
             }
-            Outcome::Quota { detail, after } => match after.filter(|after| *after <= QUOTA_WAIT) {
-                Some(after) => self.retry(flight, now, Cause::Quota, detail, Some(after)),
-                None => {
-                    self.destinations[index].out_of_quota(flight.shipment, now + QUOTA_WAIT);
-                    self.report(index, now, Cause::Quota, detail);
+            Outcome::Quota { detail, after } => {
+                match after.filter(|after| *after <= QUOTA_WAIT) {
+                    Some(after) => self.retry(flight, now, Cause::Quota, Some(after)),
+                    None => {
+                        self.destinations[index].out_of_quota(flight.shipment, now + QUOTA_WAIT);
+                    }
                 }
-            },
+                self.report(index, now, Cause::Quota, detail);
+            }
         }
     }
 
-    fn retry(
-        &mut self,
-        flight: Flight,
-        now: Instant,
-        cause: Cause,
-        detail: String,
-        told: Option<Duration>,
-    ) {
+    fn retry(&mut self, flight: Flight, now: Instant, cause: Cause, told: Option<Duration>) {
         let index = flight.destination;
         let age = flight
             .shipment
@@ -191,6 +187,5 @@ impl Worker {
                 destination.pause(until, Why::Told);
             }
         }
-        self.report(index, now, cause, detail);
     }
 }

@@ -7,6 +7,7 @@ use chrono::DateTime;
 use reqwest::header::{DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use serde_json::Value;
 
+use crate::config::{HIDDEN, SHORTEST_TOKEN};
 use crate::diag::Cause;
 
 /// No hint of the server's is followed for longer. Axiom's rate limits are counted by the minute
@@ -34,9 +35,7 @@ impl Answer {
     /// Takes the token out of what the server says, of which diagnostics quote parts: servers and proxies
     /// may quote the request. A token shorter than any of Axiom's stays: it could be a word of the answer.
     pub(crate) fn hide(&mut self, token: &str) {
-        const HIDDEN: &str = "(hidden)";
-        const SHORTEST: usize = 16;
-        if token.len() < SHORTEST {
+        if token.len() < SHORTEST_TOKEN {
             return;
         }
         let is_in = |bytes: &[u8]| {
@@ -248,14 +247,22 @@ fn hint<const N: usize>(
 /// Time since 1970 by our clock, or by the server's if ours is plainly wrong.
 fn server_time(headers: &HeaderMap, now: SystemTime) -> Duration {
     let ours = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let theirs = headers
-        .get(DATE)
-        .and_then(|date| date.to_str().ok())
-        .and_then(http_date)
-        .map(Duration::from_secs);
-    theirs
+    date(headers)
         .filter(|theirs| theirs.abs_diff(ours) > TRUSTED_SKEW)
         .unwrap_or(ours)
+}
+
+/// How far our clock, which says `now`, is from the server's, and whether it is ahead.
+pub(crate) fn clock_skew(headers: &HeaderMap, now: SystemTime) -> Option<(bool, Duration)> {
+    let ours = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let theirs = date(headers)?;
+    Some((ours > theirs, ours.abs_diff(theirs)))
+}
+
+/// When the server says it answered, since 1970.
+fn date(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    http_date(text).map(Duration::from_secs)
 }
 
 fn http_date(text: &str) -> Option<u64> {

@@ -1,10 +1,9 @@
 //! The only user of the HTTP client. It sends one request and hands back the answer, whatever it is.
 
-use std::error::Error as _;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
 };
@@ -12,8 +11,10 @@ use reqwest::{Client, Url, redirect, retry};
 
 use super::body::Body;
 use super::response::Answer;
+use super::trouble::{self, NoAnswer};
 
-/// How long a connection may take to stand, TLS included.
+/// How long a connection may take to stand, TLS included; at most half of the request's time, so that no
+/// connection and no answer can be told apart.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An answer is read no further. One that tells of 10,000 failures has about a megabyte.
@@ -49,13 +50,10 @@ pub(crate) struct Settings {
     pub(crate) is_https: bool,
 }
 
-/// Why there is no answer, in words.
-#[derive(Debug)]
-pub(crate) struct NoAnswer(pub(crate) String);
-
 #[derive(Debug, Clone)]
 pub(crate) struct Transport {
     client: Client,
+    is_loopback: bool,
 }
 
 impl Transport {
@@ -85,7 +83,7 @@ impl Transport {
             .redirect(redirect::Policy::none())
             // Retries are ours: they are counted and paced.
             .retry(retry::never())
-            .connect_timeout(CONNECT_TIMEOUT.min(settings.request_timeout))
+            .connect_timeout(CONNECT_TIMEOUT.min(settings.request_timeout / 2))
             .timeout(settings.request_timeout)
             .tcp_nodelay(true);
         if settings.is_loopback {
@@ -93,8 +91,11 @@ impl Transport {
         }
         tls::configure(builder, settings.is_https)?
             .build()
-            .map(|client| Self { client })
-            .map_err(|error| NoAnswer(explain(error)))
+            .map(|client| Self {
+                client,
+                is_loopback: settings.is_loopback,
+            })
+            .map_err(|error| NoAnswer::client(trouble::explain(error)))
     }
 
     /// Sends a body and reads the answer, within the request time-out.
@@ -102,16 +103,19 @@ impl Transport {
     /// # Errors
     /// There was no complete answer. The endpoint may have taken the records all the same.
     pub(crate) async fn post(&self, url: Url, body: Body) -> Result<Answer, NoAnswer> {
+        let no_answer = {
+            let url = url.clone();
+            move |error| NoAnswer::of(error, proxy(&url, self.is_loopback))
+        };
         let mut request = self.client.post(url).body(body.bytes);
         if let Some(encoding) = body.encoding {
             request = request.header(CONTENT_ENCODING, encoding);
         }
-        let no_answer = |error| NoAnswer(explain(error));
-        let mut response = request.send().await.map_err(no_answer)?;
+        let mut response = request.send().await.map_err(&no_answer)?;
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
         let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
+        while let Some(chunk) = response.chunk().await.map_err(&no_answer)? {
             let room = ANSWER_BYTES.saturating_sub(body.len());
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if body.len() >= ANSWER_BYTES {
@@ -126,28 +130,21 @@ impl Transport {
     }
 }
 
-/// The error and its causes in one line. The URL is left out: the caller names the endpoint.
-fn explain(error: reqwest::Error) -> String {
-    let is_timeout = error.is_timeout();
-    let error = error.without_url();
-    let mut text = String::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        // Layers repeat each other, and hyper-util's says no more than that it failed.
-        if !text.contains(&said) && !said.starts_with("client error (") {
-            let separator = if text.is_empty() { "" } else { ": " };
-            if write!(text, "{separator}{said}").is_err() {
-                break;
-            }
-        }
-        cause = error.source();
+/// The `host` and port of the proxy that requests to `url` go through, by the rules that the client follows.
+pub(crate) fn proxy(url: &Url, is_loopback: bool) -> Option<(String, u16)> {
+    if is_loopback {
+        return None;
     }
-    match (text.is_empty(), is_timeout) {
-        (_, true) => "no answer within the request time-out".to_owned(),
-        (true, false) => error.to_string(),
-        (false, false) => text,
-    }
+    let proxy = Matcher::from_system().intercept(&url.as_str().parse().ok()?)?;
+    let uri = proxy.uri();
+    // A user name and a password are not part of these.
+    let host = uri.host()?.to_owned();
+    let default = match uri.scheme_str() {
+        Some("https") => 443,
+        Some("http") => 80,
+        _ => 1080,
+    };
+    Some((host, uri.port_u16().unwrap_or(default)))
 }
 
 /// TLS by rustls with ring: it needs no C toolchain beyond a compiler, and no provider installed by the application.
@@ -165,7 +162,7 @@ mod tls {
         builder: ClientBuilder,
         is_https: bool,
     ) -> Result<ClientBuilder, NoAnswer> {
-        let failed = |error: rustls::Error| NoAnswer(format!("TLS can not be set up: {error}"));
+        let failed = |error: rustls::Error| NoAnswer::client(format!("TLS: {error}"));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

@@ -1,0 +1,116 @@
+//! Finds out why records do not arrive: one check after the other, and one diagnosis with its fix.
+//!
+//! The caller's thread reads the configuration and waits. The rest happens on a thread named
+//! `axiom-layer-doctor` with a runtime of its own, fenced like the worker's, and through the worker's own transport.
+
+mod diagnosis;
+mod examination;
+mod probe;
+
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+pub use self::diagnosis::{Check, Diagnosis, Problem, State, Step};
+use self::diagnosis::{Finding, Verdict};
+use self::examination::{Examination, Note};
+use crate::config::Config;
+use crate::error::BuildError;
+use crate::{fence, pipeline};
+
+/// How long a diagnosis may take in all.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+/// A longer one means this: it can still be added to a clock.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// What is left of the time for handing over the verdict.
+const HANDOVER: u32 = 20;
+
+/// Finds out why records do not arrive, or that they do: sends one record and says in plain words what is wrong
+/// and what fixes it.
+///
+/// Configured by the environment alone; [`Builder::doctor`](crate::Builder::doctor) diagnoses explicit settings, too. The
+/// `doctor` example of this crate is a program around it.
+///
+/// It checks in order the configuration, the host's name, the connection, TLS, whether the endpoint takes a record
+/// for each dataset, and the clock. The first failure is the diagnosis. On the way it sends a small record, "axiom-layer doctor
+/// probe", at level info; to a [`traces_dataset`](crate::Builder::traces_dataset) a span of that name.
+///
+/// Never takes longer than 10 seconds, and blocks the calling thread for that time at most. Needs no runtime and
+/// may be called inside one; there, `spawn_blocking` keeps other tasks going. It prints nothing, panics never, and
+/// the token appears nowhere in its result.
+///
+/// # Examples
+/// ```no_run
+/// let diagnosis = axiom_layer::doctor();
+/// println!("{diagnosis}");
+/// assert!(diagnosis.is_healthy());
+/// ```
+pub fn doctor() -> Diagnosis {
+    crate::builder().doctor()
+}
+
+/// Diagnoses a configuration, or why there is none.
+pub(crate) fn diagnose(config: Result<Config, BuildError>, timeout: Duration) -> Diagnosis {
+    let timeout = timeout.min(LONGEST);
+    let deadline = Instant::now() + timeout;
+    let prepared = config.and_then(|config| {
+        let settings = pipeline::worker_settings(&config)?;
+        Ok((config, settings))
+    });
+    let (config, settings) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return Diagnosis::of_configuration(&error),
+    };
+    let token = config.token.clone();
+    let (notes, noted) = mpsc::channel();
+    let inner = deadline - timeout / HANDOVER;
+    let spawned = std::thread::Builder::new()
+        .name("axiom-layer-doctor".into())
+        .spawn(move || {
+            fence::raise();
+            let verdict = match runtime() {
+                Ok(runtime) => {
+                    let mut examination = Examination::new(config, settings, inner, notes.clone());
+                    let verdict = runtime.block_on(examination.run());
+                    // A name that is still being resolved is not waited for.
+                    runtime.shutdown_background();
+                    verdict
+                }
+                Err(error) => Finding::system("no event queue", &error).into(),
+            };
+            // Whoever asked has stopped waiting.
+            drop(notes.send(Note::Verdict(verdict)));
+        });
+    let diagnosis = match spawned {
+        Ok(_detached) => listen(&noted, deadline, timeout),
+        Err(error) => {
+            let checked = vec![Check::new(Step::Configuration, State::Passed, "")];
+            Diagnosis::new(checked, Finding::system("no thread", &error).into())
+        }
+    };
+    diagnosis.hiding(&token)
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        // For name resolution.
+        .max_blocking_threads(2)
+        .thread_name("axiom-layer-dns")
+        .on_thread_start(fence::raise)
+        .build()
+}
+
+fn listen(noted: &Receiver<Note>, deadline: Instant, timeout: Duration) -> Diagnosis {
+    let mut checks: Vec<Check> = Vec::new();
+    let verdict: Verdict = loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match noted.recv_timeout(left) {
+            Ok(Note::Check(check)) => checks.push(check),
+            Ok(Note::Verdict(verdict)) => break verdict,
+            Err(RecvTimeoutError::Timeout) => break Finding::overdue(timeout).into(),
+            Err(RecvTimeoutError::Disconnected) => break Finding::defect().into(),
+        }
+    };
+    Diagnosis::new(checks, verdict)
+}

@@ -1,0 +1,109 @@
+//! What an endpoint can do wrong, in the user's words, and what fixes it. The worker's diagnostics and the
+//! doctor say the same.
+
+use reqwest::Url;
+
+use crate::diag::Cause;
+
+/// The settings that an address may come from.
+pub(crate) const ADDRESS: &str =
+    "AXIOM_URL, AXIOM_EDGE or AXIOM_EDGE_URL, or the setter of that name";
+
+/// Where records go, as messages call it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// The dataset, or the URL if that has none.
+    pub(crate) name: &'a str,
+    pub(crate) url: &'a Url,
+    /// The dataset is that of `traces_dataset`.
+    pub(crate) is_for_spans: bool,
+}
+
+impl Place<'_> {
+    /// Scheme, host and port.
+    pub(crate) fn host(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+}
+
+/// A URL without its query, which may hold a secret.
+pub(crate) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.to_string()
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Words {
+    pub(crate) what: String,
+    pub(crate) fix: String,
+}
+
+impl Words {
+    pub(crate) fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            fix: fix.into(),
+        }
+    }
+
+    /// `cause` as it shows in an answer. `None`: no answer shows it.
+    pub(crate) fn for_answer(cause: Cause, place: Place<'_>, detail: &str) -> Option<Self> {
+        let (host, name) = (place.host(), place.name);
+        let words = match cause {
+            Cause::ServerError => Self::new(
+                format!("{host} is in trouble: {detail}"),
+                "nothing to do unless it lasts; Axiom's status page tells more",
+            ),
+            Cause::RateLimited => Self::new(
+                format!("{host} asks for fewer requests: {detail}"),
+                "raise flush_interval, or ask Axiom for a higher limit",
+            ),
+            Cause::Quota => Self::new(
+                format!("the ingest allowance of the account is used up: {detail}"),
+                "raise the account's allowance or record less",
+            ),
+            Cause::Unauthorized => Self::new(
+                format!("the token may not ingest into {name}: {detail}"),
+                "allow the token to ingest into this dataset (Axiom console, Settings > API tokens), or set another one (AXIOM_TOKEN or .token(..))",
+            ),
+            Cause::NotFound => {
+                let (variable, setter) = if place.is_for_spans {
+                    ("AXIOM_TRACES_DATASET", "traces_dataset")
+                } else {
+                    ("AXIOM_DATASET", "dataset")
+                };
+                Self::new(
+                    format!("{} takes no records: {detail}", shown(place.url)),
+                    format!(
+                        "create the dataset, or correct its name ({variable} or .{setter}(..)) or the address ({ADDRESS})"
+                    ),
+                )
+            }
+            Cause::BadRequest => Self::new(
+                format!("{host} does not understand the records for {name}: {detail}"),
+                "check that the address is that of an Axiom ingest endpoint, and the dataset's field limit",
+            ),
+            Cause::Rejected => Self::new(
+                format!("{host} refused records for {name}: {detail}"),
+                "see the reason; a dataset at its field limit needs fewer fields or a map field `attributes`",
+            ),
+            Cause::TooLarge => Self::new(
+                format!("{host}: {detail}"),
+                "record smaller values, or raise the limit of the endpoint or of the proxy before it",
+            ),
+            Cause::UnexpectedAnswer => Self::new(
+                format!("{host} does not answer as Axiom does: {detail}"),
+                format!(
+                    "check the address ({ADDRESS}), and whether a proxy or a login page stands before it"
+                ),
+            ),
+            Cause::Warning => Self::new(
+                format!("{name}: {detail}"),
+                "see the dataset's schema in Axiom",
+            ),
+            _ => return None,
+        };
+        Some(words)
+    }
+}
