@@ -59,7 +59,7 @@
 //! # Features
 //!
 //! - `init` (default): [`init()`], with `EnvFilter` and the console layer of `tracing-subscriber`.
-//! - `rustls` (default): TLS by rustls with ring and the system's certificates.
+//! - `rustls` (default): TLS by rustls and the system's certificates.
 //! - `native-tls`: TLS by the system's library. With both, rustls is used.
 //! - `zstd` (default): bodies compressed with Zstandard; without it, gzip.
 //!

@@ -127,10 +127,6 @@ fn only_what_the_application_does_is_recorded() {
     if child::role().is_some() {
         return serve();
     }
-    #[cfg(feature = "rustls")]
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .unwrap();
     let (remote, shop) = (Remote::start(), Remote::start());
     let nowhere = TcpListener::bind("127.0.0.1:0")
         .unwrap()

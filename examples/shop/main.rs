@@ -18,10 +18,6 @@ use crate::process::Process;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // In this repository reqwest comes without a TLS provider; that of an application has one.
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .ok();
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => shop().await,

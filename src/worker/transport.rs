@@ -7,7 +7,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
 };
-use reqwest::{Client, Url, redirect, retry};
+use reqwest::{Client, ClientBuilder, Url, redirect, retry};
 
 use super::body::Body;
 use super::response::Answer;
@@ -89,7 +89,7 @@ impl Transport {
         if settings.is_loopback {
             builder = builder.no_proxy();
         }
-        tls::configure(builder, settings.is_https)?
+        with_tls(builder, settings.is_https)
             .build()
             .map(|client| Self {
                 client,
@@ -147,46 +147,19 @@ pub(crate) fn proxy(url: &Url, is_loopback: bool) -> Option<(String, u16)> {
     Some((host, uri.port_u16().unwrap_or(default)))
 }
 
-/// TLS by rustls with ring: it needs no C toolchain beyond a compiler, and no provider installed by the application.
+/// rustls as reqwest ships it, also where the application has chosen the system's TLS for its own clients.
 #[cfg(feature = "rustls")]
-mod tls {
-    use std::sync::Arc;
-
-    use reqwest::ClientBuilder;
-    use rustls::ClientConfig;
-    use rustls_platform_verifier::BuilderVerifierExt;
-
-    use super::NoAnswer;
-
-    pub(super) fn configure(
-        builder: ClientBuilder,
-        is_https: bool,
-    ) -> Result<ClientBuilder, NoAnswer> {
-        let failed = |error: rustls::Error| NoAnswer::client(format!("TLS: {error}"));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(failed)?;
-        let config = if is_https {
-            config.with_platform_verifier().map_err(failed)?
-        } else {
-            // Never used; without it the client would load the system's certificates.
-            config.with_root_certificates(rustls::RootCertStore::empty())
-        };
-        Ok(builder.tls_backend_preconfigured(config.with_no_client_auth()))
+fn with_tls(builder: ClientBuilder, is_https: bool) -> ClientBuilder {
+    let builder = builder.tls_backend_rustls();
+    if is_https {
+        builder
+    } else {
+        // Never used; without it the client would load the system's certificates.
+        builder.tls_certs_only([])
     }
 }
 
 #[cfg(not(feature = "rustls"))]
-mod tls {
-    use reqwest::ClientBuilder;
-
-    use super::NoAnswer;
-
-    pub(super) fn configure(
-        builder: ClientBuilder,
-        _is_https: bool,
-    ) -> Result<ClientBuilder, NoAnswer> {
-        Ok(builder)
-    }
+fn with_tls(builder: ClientBuilder, _is_https: bool) -> ClientBuilder {
+    builder
 }

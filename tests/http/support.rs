@@ -92,9 +92,5 @@ pub(crate) fn summary(span: &Event) -> String {
 
 /// A client that asks no proxy.
 pub(crate) fn reqwest_client() -> reqwest::Client {
-    // The crate is built without a provider of its own; a second install changes nothing.
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .ok();
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
