@@ -8,6 +8,7 @@ mod ends;
 mod forks;
 mod late;
 mod panics;
+mod runtimes;
 #[cfg(unix)]
 mod signals;
 #[cfg(unix)]

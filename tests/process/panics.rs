@@ -1,6 +1,12 @@
 //! Panics: the application's own hook runs first, and what was recorded arrives whether the process survives or not.
 
-use crate::app::{App, Ended, assert_holds, server};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use axiom_local::{Fault, Server};
+
+use crate::app::{App, Ended, assert_holds, built, server};
 
 fn hooks_that_ran(ended: &Ended) -> Vec<&str> {
     ended
@@ -72,4 +78,71 @@ fn a_panic_hook_set_later_replaces_ours_and_the_end_still_delivers() {
     assert_eq!(ended.status.code(), Some(101), "{}", ended.stderr);
     assert_eq!(hooks_that_ran(&ended), ["replaced"]);
     assert_holds(&server, 0..1_000);
+}
+
+/// A package of its own, for the profile is a workspace's: with few features, and a target directory that is kept.
+fn aborting() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aborting");
+    std::fs::create_dir_all(&package).unwrap();
+    let manifest = format!(
+        r#"
+            [package]
+            name = "aborting"
+            edition = "2024"
+            [workspace]
+            [[bin]]
+            name = "aborting"
+            path = {main:?}
+            [dependencies]
+            axiom-layer = {{ path = {root:?}, default-features = false }}
+            tracing = {{ version = "0.1", default-features = false, features = ["std"] }}
+            tracing-subscriber = {{ version = "0.3", default-features = false, features = ["std", "registry"] }}
+            [profile.dev]
+            panic = "abort"
+            debug = false
+        "#,
+        main = root.join("tests/process/abort/main.rs"),
+    );
+    std::fs::write(package.join("Cargo.toml"), manifest).unwrap();
+    std::fs::copy(root.join("Cargo.lock"), package.join("Cargo.lock")).unwrap();
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo
+        .current_dir(&package)
+        .env("CARGO_TARGET_DIR", package.join("target"))
+        .args(["build", "--offline", "--message-format=json"]);
+    built(&mut cargo, "aborting")
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "builds the crate once more, which takes up to a minute; .ci/run runs it"]
+fn a_panic_where_panics_abort_loses_nothing_with_the_hooks() {
+    use std::os::unix::process::ExitStatusExt;
+    let program = aborting();
+    let run = |server: &Server, words: &str| {
+        let ended = App::start_command(Command::new(&program), server, words).end();
+        assert_eq!(ended.status.signal(), Some(6), "{words}: {}", ended.stderr);
+        assert_eq!(hooks_that_ran(&ended), ["on purpose"], "{words}");
+        ended
+    };
+    for place in ["main", "thread"] {
+        let server = server();
+        let ended = run(&server, &format!("{place} hooks"));
+        assert_holds(&server, 0..1_001);
+        assert!(ended.took < Duration::from_secs(2), "{:?}", ended.took);
+    }
+    // Within its deadline, too.
+    let hanging = server();
+    hanging.always(Some(Fault::hang()));
+    let ended = run(&hanging, "main hooks");
+    assert!(
+        ended.took < Duration::from_millis(2_500),
+        "{:?}",
+        ended.took
+    );
+    // An abort runs nothing of ours, so that there the loss can not be said.
+    let without = server();
+    run(&without, "main");
+    assert_holds(&without, []);
 }
