@@ -22,7 +22,8 @@
 //!
 //! **Latency.** A record is encoded on the calling thread into the bytes that Axiom parses and copied into a
 //! queue. The call does no I/O, takes no lock that another thread may hold, waits for nothing (unless
-//! [`Overflow::Block`] asks for it), allocates nothing once warm, and does not panic, whatever a `Debug` does.
+//! [`Overflow::Block`] asks for it), and does not panic, whatever a `Debug` does. Once warm, an event allocates
+//! nothing; a span allocates twice, for what is kept on it.
 //!
 //! **Loss.** At any quiet moment, exactly: `recorded = delivered + dropped (by reason) + pending`; see [`Stats`].
 //! What can not be delivered yet waits in memory, at most [`queue_max_bytes`](Builder::queue_max_bytes) of it; what does not
