@@ -4,37 +4,23 @@
 
 use std::error::Error;
 
-use axum::extract::{Path, Request};
-use axum::middleware::{Next, from_fn};
-use axum::response::Response;
+use axiom_layer::http::ServerLayer;
+use axum::extract::Path;
 use axum::{Router, routing::get};
-use tracing::{Instrument, field, info, info_span, instrument};
+use tracing::{info, instrument};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let _guard = axiom_layer::init()?;
     let app = Router::new()
         .route("/orders/{id}", get(order))
-        .layer(from_fn(trace_request));
+        .layer(ServerLayer::new());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     info!(address = %listener.local_addr()?, "listening");
     axum::serve(listener, app)
         .with_graceful_shutdown(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
         .await?;
     Ok(())
-}
-
-async fn trace_request(request: Request, next: Next) -> Response {
-    let span = info_span!(
-        "request",
-        otel.kind = "server",
-        otel.name = format!("{} {}", request.method(), request.uri().path()),
-        http.request.method = %request.method(),
-        http.response.status_code = field::Empty,
-    );
-    let response = next.run(request).instrument(span.clone()).await;
-    span.record("http.response.status_code", response.status().as_u16());
-    response
 }
 
 #[instrument]

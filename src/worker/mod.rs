@@ -240,6 +240,12 @@ impl Worker {
         }
     }
 
+    /// After the shutdown was asked for, nothing is recorded any more.
+    fn next_beat(&self) -> Option<Instant> {
+        let heartbeat = self.settings.heartbeat.as_ref()?;
+        self.closing.is_none().then(|| heartbeat.due())
+    }
+
     fn beat(&mut self, now: Instant) {
         if self.closing.is_some() {
             return;
@@ -296,7 +302,7 @@ impl Worker {
             .chain(tick)
             .chain(self.closing.as_ref().map(|closing| closing.deadline))
             .chain(straggler.then(|| now + STRAGGLER))
-            .chain(self.settings.heartbeat.as_ref().map(Heartbeat::due))
+            .chain(self.next_beat())
             .min()
     }
 

@@ -108,9 +108,7 @@ fn below_a_filter_of_its_own_the_nearest_visible_span_is_the_parent() {
     assert_eq!(records.spans().count(), 5);
 }
 
-/// `Context::event_span` of tracing-subscriber 0.3.23 does not look beyond a hidden explicit parent.
 #[test]
-#[ignore = "tracing-subscriber gives a filtered layer no way from a hidden explicit parent of an event to its ancestors"]
 fn an_event_whose_explicit_parent_is_hidden_belongs_to_the_nearest_visible_one() {
     let records = filtered(LevelFilter::INFO, || {
         let _visible = info_span!("visible").entered();
