@@ -153,7 +153,7 @@ impl Fields {
         if room < LEAST {
             return None;
         }
-        let count = self.attributes.count + self.outer.count;
+        let count = self.count();
         let group = self.group(is_outer);
         let bit = 1_u64 << (slot % 64);
         let is_new = group.set.get(slot / 64)? & bit == 0;
