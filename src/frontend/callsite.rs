@@ -83,23 +83,7 @@ impl Callsite {
             json::put_str(&mut event, metadata.target(), NAME_BYTES);
             event.extend_from_slice(&location);
         }
-        let mut entry = Vec::new();
-        let mut put_entry = |name: &str, value: &str| {
-            if metadata.fields().field(name).is_none() {
-                json::put_str(&mut entry, name, NAME_BYTES);
-                entry.push(b':');
-                json::put_str(&mut entry, value, NAME_BYTES);
-                entry.push(b',');
-            }
-        };
-        put_entry("level", level(*metadata.level()));
-        if !is_log {
-            put_entry("target", metadata.target());
-            if let Some(members) = location.get(1..) {
-                entry.extend_from_slice(members);
-                entry.push(b',');
-            }
-        }
+        let entry = entry(metadata, &event);
         let mut span = Vec::new();
         span.extend_from_slice(b",\"scope.name\":");
         json::put_str(&mut span, metadata.target(), NAME_BYTES);
@@ -128,6 +112,26 @@ fn span_name<'a>(metadata: &'a Metadata<'_>) -> &'a str {
         .into_iter()
         .find(|name| !name.is_empty())
         .unwrap_or("span")
+}
+
+/// The members of an event's line as attributes, beside the event's own fields: of one name, those go before.
+fn entry(metadata: &Metadata<'_>, event: &[u8]) -> Vec<u8> {
+    let mut entry = Vec::new();
+    let mut rest = event.get(1..).unwrap_or_default();
+    while !rest.is_empty() {
+        let (member, after) = rest.split_at(json::value_len(rest));
+        let is_own = |name: &str| {
+            member.get(1..).is_some_and(|key| {
+                key.starts_with(name.as_bytes()) && key[name.len()..].starts_with(b"\":")
+            })
+        };
+        if !metadata.fields().iter().any(|field| is_own(field.name())) {
+            entry.extend_from_slice(member);
+            entry.push(b',');
+        }
+        rest = after.get(1..).unwrap_or_default();
+    }
+    entry
 }
 
 fn plan_fields(metadata: &Metadata<'_>, is_log: bool, placement: &Placement) -> Box<[FieldPlan]> {

@@ -119,3 +119,21 @@ fn spans_list_no_events_unless_asked() {
     let records = record(|| info_span!("span").in_scope(|| info!("inside")));
     assert_eq!(records.span("span").get("events"), None);
 }
+
+#[test]
+fn an_entry_says_where_in_the_source_when_asked_for() {
+    let records = record_with(
+        |builder| builder.events_on_spans(true).source_location(true),
+        || {
+            info_span!("span").in_scope(|| {
+                info!("inside");
+                info!(code.line.number = 7, "elsewhere");
+            });
+        },
+    );
+    let events = list(records.span("span"), "events");
+    let line = records.event("inside").get("code.line.number");
+    assert_eq!(events[0]["attributes"].get("code.line.number"), line);
+    assert_eq!(events[0]["attributes"]["code.file.path"], file!());
+    assert_eq!(events[1]["attributes"]["code.line.number"], 7);
+}
