@@ -1,4 +1,4 @@
-//! Clocks that disagree: ours with the server's. (Steps of the local clock need another process.)
+//! Clocks that disagree: ours with the server's. For steps of ours see `tests/clock_steps.rs`.
 
 use std::time::Duration;
 

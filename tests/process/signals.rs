@@ -88,7 +88,7 @@ fn an_application_that_handles_the_signal_keeps_control() {
 fn an_ignored_signal_stays_ignored() {
     // As a shell without job control starts what runs in the background, and as `nohup` does for another.
     let server = server();
-    let mut app = App::start_ignoring(&server, "INT TERM", "signal hooks once");
+    let mut app = App::start_ignoring(&server, "INT TERM", "signal hooks once ignored");
     app.wait_for("ready");
     app.signal("INT");
     app.signal("TERM");

@@ -1,4 +1,5 @@
 //! Waits for a signal, with and without a handler of the application's own.
+#![expect(unsafe_code, reason = "signal is C's")]
 
 use std::time::Duration;
 
@@ -9,7 +10,18 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{Wanted, hear, ledger, record, say, start, wait_for_the_end};
 
+/// What started the tests may ignore them, as a shell does for what runs in the background; a process inherits that.
+fn reset_signals() {
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: no handler is installed, and no other thread runs yet.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
 pub(crate) fn run(wanted: &Wanted) {
+    if !wanted.has("ignored") {
+        reset_signals();
+    }
     match wanted.text("handler") {
         "" => {
             let guard = start(wanted);
