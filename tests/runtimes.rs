@@ -30,6 +30,18 @@ async fn work_async() {
     .await;
 }
 
+async fn work_in_smol() {
+    async {
+        info!("first");
+        smol::future::yield_now().await;
+        info!("second");
+        smol::Timer::after(Duration::from_millis(2)).await;
+        info!("third");
+    }
+    .instrument(info_span!("work"))
+    .await;
+}
+
 fn work() {
     let _span = info_span!("work").entered();
     info!("first");
@@ -144,6 +156,21 @@ fn program(name: &str) {
             work();
             std::thread::spawn(move || drop(guard)).join().unwrap();
         }
+        "smol::block_on" => smol::block_on(async {
+            let guard = start();
+            work_in_smol().await;
+            assert_eq!(guard.flush_async().await.unwrap().delivered(), 4);
+        }),
+        "guard dropped in a task of smol" => smol::block_on(async {
+            let guard = start();
+            smol::spawn(work_in_smol()).await;
+            smol::spawn(async move {
+                assert_eq!(guard.flush_async().await.unwrap().delivered(), 4);
+                smol::future::yield_now().await;
+                drop(guard);
+            })
+            .await;
+        }),
         "panic" => {
             let outcome = std::panic::catch_unwind(|| {
                 let _guard = start();
@@ -156,7 +183,7 @@ fn program(name: &str) {
     }
 }
 
-const PROGRAMS: [&str; 14] = [
+const PROGRAMS: [&str; 16] = [
     "no runtime",
     "built outside, used inside",
     "tokio::main",
@@ -170,6 +197,8 @@ const PROGRAMS: [&str; 14] = [
     "LocalSet",
     "block_in_place",
     "guard dropped on another thread",
+    "smol::block_on",
+    "guard dropped in a task of smol",
     "panic",
 ];
 

@@ -135,7 +135,6 @@ fn a_dataset_that_is_refused_does_not_hold_up_the_other() {
 }
 
 #[test]
-#[ignore = "takes 30 s: the pause after a refusal"]
 fn a_refusal_heals_by_itself_within_half_a_minute_of_the_repair() {
     thread::scope(|scope| {
         for (status, cause) in [
@@ -167,7 +166,6 @@ fn a_refusal_heals_by_itself_within_half_a_minute_of_the_repair() {
 }
 
 #[test]
-#[ignore = "takes 30 s: the pause after a refusal"]
 fn a_first_record_that_is_bad_does_not_block_those_after_it() {
     let server = server();
     let gate = Gate::before(&server, |seen| seen.holds("poison").then_some(400));

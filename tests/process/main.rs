@@ -8,7 +8,6 @@ mod ends;
 mod forks;
 mod late;
 mod panics;
-mod runtimes;
 #[cfg(unix)]
 mod signals;
 #[cfg(unix)]
