@@ -8,7 +8,8 @@ use axiom_layer::{Builder, Cause, Diagnostic};
 use axiom_local::{Fault, Server};
 use tracing_subscriber::{prelude::*, registry};
 
-use crate::common::{NOWHERE, builder, diagnose, listen};
+use crate::common::{NOWHERE, builder, diagnose};
+use crate::relay::listen;
 
 const LONG: Duration = Duration::from_secs(10);
 
