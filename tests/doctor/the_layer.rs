@@ -48,6 +48,7 @@ fn the_layer_and_the_doctor_name_the_same_fix() {
             Cause::Unauthorized,
         ),
         (url.to_owned(), Some(Fault::status(404)), Cause::NotFound),
+        (url.to_owned(), Some(Fault::status(407)), Cause::Unreachable),
         (url.to_owned(), Some(Fault::status(503)), Cause::ServerError),
         (
             url.to_owned(),
