@@ -17,7 +17,8 @@ const EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cause {
-    /// No answer: name resolution, connection, TLS or a time-out.
+    /// No answer of the endpoint: name resolution, connection, TLS, a time-out, or a proxy that lets nothing through
+    /// (407 too).
     Unreachable,
     /// The HTTP client could not be set up.
     Client,

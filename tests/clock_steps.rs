@@ -4,10 +4,10 @@
 //! adds what the clock was stepped by; so do the layer, its HTTP client and the endpoint in this process see it.
 #![cfg(target_os = "linux")]
 
-#[path = "delivery/audit.rs"]
+#[path = "common/audit.rs"]
 #[expect(dead_code, reason = "the other binary needs the rest")]
 mod audit;
-#[path = "delivery/common.rs"]
+#[path = "common/program.rs"]
 #[expect(dead_code, reason = "the other binary needs the rest")]
 mod common;
 

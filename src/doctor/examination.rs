@@ -16,8 +16,8 @@ use super::probe::{self, Ids};
 use crate::config::{Config, Destination};
 use crate::diag::Cause;
 use crate::worker::{
-    self, ADDRESS, Answer, NoAnswer, Outcome, Place, Transport, Trouble, Words, outcome, proxy,
-    shown,
+    self, ADDRESS, Answer, NoAnswer, Outcome, Place, Transport, Trouble, Words, forwarder, outcome,
+    proxy, shown,
 };
 
 /// The share of the time, in tenths, after which the name must be resolved and the connection stand. What is left is for
@@ -43,6 +43,8 @@ pub(super) struct Examination {
     ids: Ids,
     /// The host and port of the proxy.
     proxy: Option<(String, u16)>,
+    /// The same, where it reads the requests and may answer them itself.
+    forwarder: Option<String>,
     start: Instant,
     deadline: Instant,
     notes: Sender<Note>,
@@ -65,6 +67,7 @@ impl Examination {
             labels: config.labels.members().into(),
             ids: Ids::new(),
             proxy: proxy(&config.events.url, config.loopback),
+            forwarder: forwarder(&config.events.url, config.loopback),
             destinations: std::iter::once(config.events).chain(config.spans).collect(),
             settings,
             start: Instant::now(),
@@ -375,6 +378,7 @@ impl Examination {
             name: destination.dataset.as_deref().unwrap_or("the endpoint"),
             url: &destination.url,
             is_for_spans: index > 0,
+            forwarder: self.forwarder.as_deref(),
         }
     }
 

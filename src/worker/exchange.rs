@@ -12,7 +12,7 @@ use super::response::{self, Answer, Outcome};
 #[cfg(test)]
 use super::tests;
 use super::transport::Transport;
-use super::trouble::NoAnswer;
+use super::trouble::{NoAnswer, Trouble};
 use crate::diag::Cause;
 use crate::stats::DropReason;
 
@@ -21,6 +21,9 @@ const BODIES_BYTES: usize = 3 * 1024 * 1024;
 
 /// An allowance that is renewed within this time is waited for.
 const QUOTA_WAIT: Duration = Duration::from_secs(60);
+
+/// The status of a proxy that wants a user name and a password: no endpoint answers so.
+const PROXY_AUTHENTICATION: u16 = 407;
 
 pub(super) type Attempt = Pin<Box<dyn Future<Output = (u64, Result<Answer, NoAnswer>)> + Send>>;
 
@@ -110,6 +113,11 @@ impl Worker {
             Ok(answer) => answer,
             Err(no_answer) => {
                 self.retry(flight, now, Cause::Unreachable, None);
+                // The client has read this machine's certificates once for all. Whoever adds the one that is
+                // missing need not start the program again.
+                if matches!(no_answer.trouble, Trouble::Untrusted | Trouble::Expired) {
+                    self.transport = None;
+                }
                 return self.report_no_answer(index, now, no_answer);
             }
         };
@@ -146,6 +154,10 @@ impl Worker {
                     Unreadable::Dropped => self.report_rejections(index, now, 1, vec![detail]),
                     Unreadable::Waits => self.report(index, now, Cause::BadRequest, detail),
                 }
+            }
+            Outcome::Refused { detail, .. } if answer.status == PROXY_AUTHENTICATION => {
+                self.destinations[index].refused(flight.shipment, now);
+                self.report_no_answer(index, now, NoAnswer::proxy(detail));
             }
             Outcome::Refused { cause, detail } => {
                 self.destinations[index].refused(flight.shipment, now);

@@ -40,7 +40,9 @@ use self::destination::Destination;
 use self::exchange::{Attempt, Flight};
 pub(crate) use self::heartbeat::Heartbeat;
 pub(crate) use self::response::{Answer, Outcome, clock_skew, outcome};
-pub(crate) use self::transport::{Credentials, Settings as TransportSettings, Transport, proxy};
+pub(crate) use self::transport::{
+    Credentials, Settings as TransportSettings, Transport, forwarder, proxy,
+};
 pub(crate) use self::trouble::{NoAnswer, Trouble};
 pub(crate) use self::words::{ADDRESS, Place, Words, shown};
 use crate::diag::Diag;

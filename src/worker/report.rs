@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::Worker;
 use super::destination::Destination;
+use super::transport::forwarder;
 use super::trouble::{NoAnswer, Trouble};
 use super::words::{Place, Words};
 use crate::diag::{Cause, Diagnostic};
@@ -23,12 +24,13 @@ enum Said {
 }
 
 impl Destination {
-    fn place(&self, index: usize) -> Place<'_> {
+    fn place<'a>(&'a self, index: usize, forwarder: Option<&'a str>) -> Place<'a> {
         Place {
             name: &self.name,
             url: &self.url,
             // Spans with a dataset of their own come second.
             is_for_spans: index > 0,
+            forwarder,
         }
     }
 }
@@ -97,7 +99,8 @@ impl Worker {
             }
             _ => waiting,
         };
-        let place = destination.place(index);
+        let forwarder = forwarder(&destination.url, self.settings.transport.is_loopback);
+        let place = destination.place(index, forwarder.as_deref());
         let Words { what, fix } = match said {
             Said::NoAnswer(NoAnswer { trouble, detail }) => trouble.words(place, &detail),
             Said::Detail(detail) => Words::for_answer(cause, place, &detail)

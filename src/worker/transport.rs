@@ -147,6 +147,14 @@ pub(crate) fn proxy(url: &Url, is_loopback: bool) -> Option<(String, u16)> {
     Some((host, uri.port_u16().unwrap_or(default)))
 }
 
+/// The proxy that may answer requests to `url` itself, as `host:port`: one that reads them, for they are not encrypted.
+pub(crate) fn forwarder(url: &Url, is_loopback: bool) -> Option<String> {
+    if url.scheme() != "http" {
+        return None;
+    }
+    proxy(url, is_loopback).map(|(host, port)| format!("{host}:{port}"))
+}
+
 /// rustls as reqwest ships it, also where the application has chosen the system's TLS for its own clients.
 #[cfg(feature = "rustls")]
 fn with_tls(builder: ClientBuilder, is_https: bool) -> ClientBuilder {

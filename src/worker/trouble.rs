@@ -55,6 +55,14 @@ impl NoAnswer {
         }
     }
 
+    /// The answer came, but from the proxy.
+    pub(super) fn proxy(detail: String) -> Self {
+        Self {
+            trouble: Trouble::Proxy,
+            detail,
+        }
+    }
+
     /// `proxy`: the host and port through which the request went, if it did not go straight.
     pub(super) fn of(error: reqwest::Error, proxy: Option<(String, u16)>) -> Self {
         let trouble = trouble(&error, proxy.is_some());

@@ -17,6 +17,8 @@ pub(crate) struct Place<'a> {
     pub(crate) url: &'a Url,
     /// The dataset is that of `traces_dataset`.
     pub(crate) is_for_spans: bool,
+    /// The proxy, as `host:port`, that may answer in the endpoint's place.
+    pub(crate) forwarder: Option<&'a str>,
 }
 
 impl Place<'_> {
@@ -50,7 +52,7 @@ impl Words {
     /// `cause` as it shows in an answer. `None`: no answer shows it.
     pub(crate) fn for_answer(cause: Cause, place: Place<'_>, detail: &str) -> Option<Self> {
         let (host, name) = (place.host(), place.name);
-        let words = match cause {
+        let mut words = match cause {
             Cause::ServerError => Self::new(
                 format!("{host} is in trouble: {detail}"),
                 "nothing to do unless it lasts; Axiom's status page tells more",
@@ -104,6 +106,12 @@ impl Words {
             ),
             _ => return None,
         };
+        if let Some(proxy) = place.forwarder
+            && !matches!(cause, Cause::Rejected | Cause::Warning)
+        {
+            words.what += &format!(" (by way of the proxy {proxy})");
+            words.fix += "; if it is the proxy that answers so, correct HTTP_PROXY or ALL_PROXY, or name the host in NO_PROXY to go without";
+        }
         Some(words)
     }
 }

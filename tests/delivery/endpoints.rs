@@ -1,6 +1,6 @@
 //! Endpoints that `axiom-local` can not be: one that judges by content, one that lets nobody in, one that is not there.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,20 +9,9 @@ use std::time::Duration;
 
 use axiom_local::Server;
 
-/// A request, as a [`Gate`] sees it.
-pub(crate) struct Seen {
-    pub(crate) body: Vec<u8>,
-}
+use crate::relay::{Request, pass_on, read_request};
 
-impl Seen {
-    pub(crate) fn holds(&self, text: &str) -> bool {
-        self.body
-            .windows(text.len())
-            .any(|part| part == text.as_bytes())
-    }
-}
-
-type Judge = dyn Fn(&Seen) -> Option<u16> + Send + Sync;
+type Judge = dyn Fn(&Request) -> Option<u16> + Send + Sync;
 
 /// Stands before a server and judges by what is in a body, which the layer must not compress: a status of its own, or
 /// `None` to let the request through.
@@ -35,7 +24,7 @@ pub(crate) struct Gate {
 impl Gate {
     pub(crate) fn before(
         server: &Server,
-        judge: impl Fn(&Seen) -> Option<u16> + Send + Sync + 'static,
+        judge: impl Fn(&Request) -> Option<u16> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let gate = Self {
@@ -79,32 +68,13 @@ impl Drop for Gate {
 
 /// One request on one connection: judged, or passed on with its answer.
 fn pass(
-    client: TcpStream,
+    mut client: TcpStream,
     behind: SocketAddr,
     judge: &Judge,
     turned_away: &AtomicU64,
 ) -> io::Result<()> {
-    let mut reader = BufReader::new(client.try_clone()?);
-    let mut client = client;
-    let mut head = String::new();
-    let mut length = 0;
-    loop {
-        let start = head.len();
-        reader.read_line(&mut head)?;
-        let line = head[start..].trim_end();
-        if line.is_empty() {
-            head.truncate(start);
-            break;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().map_err(io::Error::other)?;
-        }
-    }
-    let mut seen = Seen {
-        body: vec![0; length],
-    };
-    reader.read_exact(&mut seen.body)?;
-    if let Some(status) = judge(&seen) {
+    let request = read_request(&client)?;
+    if let Some(status) = judge(&request) {
         turned_away.fetch_add(1, Ordering::SeqCst);
         let body = r#"{"message":"turned away at the gate"}"#;
         return write!(
@@ -113,10 +83,7 @@ fn pass(
             body.len()
         );
     }
-    let mut server = TcpStream::connect(behind)?;
-    write!(server, "{head}connection: close\r\n\r\n")?;
-    server.write_all(&seen.body)?;
-    io::copy(&mut server, &mut client).map(drop)
+    pass_on(&request, behind, &mut client)
 }
 
 /// A listener whose queue of connections is full: further ones are not even refused.

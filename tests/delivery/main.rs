@@ -4,8 +4,10 @@
 //! breach of its contract. Faults are scripted or seeded; nothing sleeps to wait for something else.
 
 mod answers;
+#[path = "../common/audit.rs"]
 mod audit;
 mod clock;
+#[path = "../common/program.rs"]
 mod common;
 mod endpoints;
 mod guard;
@@ -16,6 +18,9 @@ mod overflow;
 mod process;
 mod quiet;
 mod refused;
+#[path = "../common/relay.rs"]
+#[expect(dead_code, reason = "the other binaries need the rest")]
+mod relay;
 mod retry;
 mod slow;
 mod threads;

@@ -1,12 +1,13 @@
 //! Settings without fault, and what must hold for every diagnosis.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::thread;
+use std::io::Write;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use axiom_layer::Builder;
 use axiom_layer::doctor::{Diagnosis, Problem, State, Step};
+
+use crate::relay::{listen, read_request};
 
 pub(crate) const TOKEN: &str = "xaat-5ec2e7f0-0123-4567";
 
@@ -76,44 +77,10 @@ pub(crate) fn assert_wrong(
     }
 }
 
-/// Serves every connection in a thread of its own, for as long as the test runs.
-pub(crate) fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        let serve = &serve;
-        thread::scope(|scope| {
-            for stream in listener.incoming().flatten() {
-                scope.spawn(move || serve(stream));
-            }
-        });
-    });
-    address
-}
-
-/// Reads one request to its end. `false`: there was none, as when somebody only looks whether there is a connection.
-pub(crate) fn read_request(stream: impl Read) -> bool {
-    let mut reader = BufReader::new(stream);
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if !reader.read_line(&mut line).is_ok_and(|read| read > 0) {
-            return false;
-        }
-        let line = line.to_lowercase();
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        if line == "\r\n" {
-            return reader.read_exact(&mut vec![0; length]).is_ok();
-        }
-    }
-}
-
 /// Answers one request with these bytes.
 pub(crate) fn answering(answer: &'static str) -> SocketAddr {
     listen(move |mut stream| {
-        if read_request(&stream) {
+        if read_request(&stream).is_ok() {
             stream.write_all(answer.as_bytes()).ok();
         }
     })

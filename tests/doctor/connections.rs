@@ -7,7 +7,8 @@ use std::time::Duration;
 use axiom_layer::doctor::{Problem, State, Step};
 use axiom_local::Server;
 
-use crate::common::{NOWHERE, SHORT, TOKEN, assert_wrong, builder, diagnose, listen};
+use crate::common::{NOWHERE, SHORT, TOKEN, assert_wrong, builder, diagnose};
+use crate::relay::listen;
 
 const LONG: Duration = Duration::from_secs(10);
 

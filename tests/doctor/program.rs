@@ -7,13 +7,11 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use axiom_local::Server;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
-};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ServerConnection, StreamOwned};
 
-use crate::common::{NOWHERE, TOKEN, answering, listen, read_request};
+use crate::common::{NOWHERE, TOKEN, answering};
+use crate::relay::{listen, read_request};
+use crate::tls::{Issuer, issuer, server_config};
 
 /// Cargo builds examples before it runs tests, but not for `--test doctor` alone.
 fn example() -> PathBuf {
@@ -105,44 +103,19 @@ fn a_proxy_that_is_named_is_the_one_that_is_diagnosed() {
     }
 }
 
-/// Takes records by TLS, with a certificate for these names that ends in this year.
-fn tls_endpoint(issuer: &CertifiedIssuer<'_, KeyPair>, name: &str, last_year: i32) -> SocketAddr {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-    params.not_before = date_time_ymd(2020, 1, 1);
-    params.not_after = date_time_ymd(last_year, 1, 1);
-    let certificate = params.signed_by(&key, issuer).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        )
-        .unwrap();
-    let config = Arc::new(config);
+/// Takes records by TLS, with such a certificate.
+fn tls_endpoint(issuer: &Issuer, name: &str, last_year: i32) -> SocketAddr {
+    let config = server_config(issuer, name, last_year);
     listen(move |stream| {
         let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
         let mut stream = StreamOwned::new(connection, stream);
-        if read_request(&mut stream) {
+        if read_request(&mut stream).is_ok() {
             let answer =
                 "HTTP/1.1 200 OK\r\nContent-Length: 25\r\n\r\n{\"ingested\":1,\"failed\":0}";
             stream.write_all(answer.as_bytes()).ok();
             stream.flush().ok();
         }
     })
-}
-
-fn issuer() -> CertifiedIssuer<'static, KeyPair> {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    // OpenSSL takes a certificate of its issuer's name for one that signed itself.
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "doctor test issuer");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
 #[test]

@@ -8,7 +8,8 @@ use axiom_layer::{Builder, Cause, Diagnostic};
 use axiom_local::{Fault, Server};
 use tracing_subscriber::{prelude::*, registry};
 
-use crate::common::{NOWHERE, builder, diagnose, listen};
+use crate::common::{NOWHERE, builder, diagnose};
+use crate::relay::listen;
 
 const LONG: Duration = Duration::from_secs(10);
 
@@ -47,6 +48,7 @@ fn the_layer_and_the_doctor_name_the_same_fix() {
             Cause::Unauthorized,
         ),
         (url.to_owned(), Some(Fault::status(404)), Cause::NotFound),
+        (url.to_owned(), Some(Fault::status(407)), Cause::Unreachable),
         (url.to_owned(), Some(Fault::status(503)), Cause::ServerError),
         (
             url.to_owned(),
