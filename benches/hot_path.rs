@@ -2,12 +2,15 @@
 //!
 //! Prints, side by side, a bare registry, fmt's JSON into a sink, and this layer delivering to a local
 //! endpoint: nanoseconds and allocations per operation on the calling thread. Each subject runs in a
-//! process of its own, as the global default, so that nothing of one slows another. Operations come in
-//! bursts of 200 every 4 ms (50,000 a second), which is how services record; the tight loop is `--tight`.
+//! process of its own, as the global default, and the endpoint in another, so that nothing of one slows another.
+//!
+//! Operations come in bursts of 200 every 4 ms (50,000 a second), which is how services record. `--tight` leaves out
+//! the pauses: the endpoint sets the pace then. `--alone` flushes after each burst, so that the calling thread is timed
+//! while nobody else works: what the code costs, without what it costs to share two processors.
 
 use std::hint::black_box;
-use std::io::{self, Write};
-use std::process::Command;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tracing::{Span, info, info_span};
@@ -60,29 +63,68 @@ fn request(seq: u64) {
     root.record("status", 200);
 }
 
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Mode {
+    Bursts,
+    Tight,
+    Alone,
+}
+
+impl Mode {
+    const fn flag(self) -> &'static str {
+        match self {
+            Self::Bursts => "--bursts",
+            Self::Tight => "--tight",
+            Self::Alone => "--alone",
+        }
+    }
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    let tight = args.iter().any(|arg| arg == "--tight");
+    let is_set = |flag: &str| args.iter().any(|arg| arg == flag);
+    let mode = [Mode::Tight, Mode::Alone]
+        .into_iter()
+        .find(|mode| is_set(mode.flag()))
+        .unwrap_or(Mode::Bursts);
     match args.iter().position(|arg| arg == "--subject") {
-        Some(at) => measure(&args[at + 1], tight),
-        None if args.iter().any(|arg| arg == "--bench") => compare(tight),
+        Some(at) => measure(&args[at + 1], &args[at + 2], mode),
+        None if is_set("--serve") => serve(),
+        None if is_set("--bench") => compare(mode),
         // `cargo test --benches` only wants to see that it runs.
         None => {}
     }
 }
 
+/// The endpoint: prints its address, and ends with its standard input.
+fn serve() {
+    let server = axiom_local::Server::builder()
+        .max_events_kept(1)
+        .start()
+        .unwrap();
+    println!("{}", server.url());
+    io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
 /// Runs every subject in turn, several times, and prints the medians as a table.
-fn compare(tight: bool) {
+fn compare(mode: Mode) {
     let program = std::env::current_exe().unwrap();
+    let mut endpoint = Command::new(&program)
+        .arg("--serve")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut url = String::new();
+    BufReader::new(endpoint.stdout.take().unwrap())
+        .read_line(&mut url)
+        .unwrap();
     let mut results: Vec<Vec<Vec<[f64; 4]>>> =
         vec![vec![Vec::new(); OPERATIONS.len()]; SUBJECTS.len()];
     for _ in 0..ROUNDS {
         for (subject, results) in SUBJECTS.iter().zip(&mut results) {
             let mut command = Command::new(&program);
-            command.args(["--subject", subject]);
-            if tight {
-                command.arg("--tight");
-            }
+            command.args(["--subject", subject, url.trim(), mode.flag()]);
             let output = command.output().unwrap();
             assert!(
                 output.status.success(),
@@ -96,6 +138,8 @@ fn compare(tight: bool) {
             }
         }
     }
+    drop(endpoint.stdin.take());
+    endpoint.wait().unwrap();
     println!(
         "ns per operation on the calling thread: mean, p99, p99.9 (allocations), median of {ROUNDS} runs"
     );
@@ -124,11 +168,7 @@ fn median(runs: &[[f64; 4]]) -> [f64; 4] {
 }
 
 /// Measures one subject and prints a line of numbers for each operation.
-fn measure(subject: &str, tight: bool) {
-    let server = axiom_local::Server::builder()
-        .max_events_kept(1)
-        .start()
-        .unwrap();
+fn measure(subject: &str, url: &str, mode: Mode) {
     let mut guard = None;
     match subject {
         "registry" => tracing_subscriber::registry().init(),
@@ -142,7 +182,7 @@ fn measure(subject: &str, tight: bool) {
             let (layer, held) = axiom_layer::builder()
                 .token("xaat-bench")
                 .dataset("bench")
-                .url(server.url())
+                .url(url)
                 // A tight loop outruns any network: let it wait for room rather than measure drops.
                 .overflow(axiom_layer::Overflow::Block {
                     timeout: Duration::from_secs(10),
@@ -160,8 +200,13 @@ fn measure(subject: &str, tight: bool) {
         let entered: Vec<_> = (0..spans)
             .map(|depth| info_span!("outer", depth, customer = 4711_u64, region = "eu").entered())
             .collect();
-        let mean = mean(operation, tight);
-        let [p99, p999] = percentiles(operation);
+        let rest = |since: Instant| match (mode, &guard) {
+            (Mode::Tight, _) => {}
+            (Mode::Alone, Some(guard)) => drop(guard.flush(Duration::from_secs(10))),
+            _ => std::thread::sleep(PAUSE.saturating_sub(since.elapsed())),
+        };
+        let mean = mean(operation, rest);
+        let [p99, p999] = percentiles(operation, rest);
         let allocations = allocation_counter::measure(|| (0..BURST).for_each(operation));
         let allocations = allocations.count_total as f64 / BURST as f64;
         writeln!(out, "{mean} {p99} {p999} {allocations}").unwrap();
@@ -175,7 +220,7 @@ fn measure(subject: &str, tight: bool) {
 }
 
 /// Whole bursts are timed, so that the clock costs nothing.
-fn mean(operation: Operation, tight: bool) -> f64 {
+fn mean(operation: Operation, rest: impl Fn(Instant)) -> f64 {
     let mut spent = Duration::ZERO;
     for burst in 0..2 * BURSTS {
         let start = Instant::now();
@@ -184,15 +229,13 @@ fn mean(operation: Operation, tight: bool) -> f64 {
         if burst >= BURSTS {
             spent += start.elapsed();
         }
-        if !tight {
-            std::thread::sleep(PAUSE.saturating_sub(start.elapsed()));
-        }
+        rest(start);
     }
     spent.as_nanos() as f64 / (BURSTS * BURST) as f64
 }
 
 /// Each operation is timed; the clock's own cost, about 20 to 40 ns, is in the figures of all subjects.
-fn percentiles(operation: Operation) -> [f64; 2] {
+fn percentiles(operation: Operation, rest: impl Fn(Instant)) -> [f64; 2] {
     let mut times = Vec::with_capacity((BURSTS * BURST) as usize);
     for _ in 0..BURSTS {
         let burst = Instant::now();
@@ -201,7 +244,7 @@ fn percentiles(operation: Operation) -> [f64; 2] {
             operation(seq);
             times.push(start.elapsed().as_nanos() as f64);
         }
-        std::thread::sleep(PAUSE.saturating_sub(burst.elapsed()));
+        rest(burst);
     }
     times.sort_by(f64::total_cmp);
     [0.99, 0.999].map(|quantile| times[(times.len() as f64 * quantile) as usize])

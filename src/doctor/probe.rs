@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::frontend::{LINE_START, put_timestamp, wall_clock};
+use crate::frontend::{put_start, wall_clock};
 use crate::queue::{CHUNK_BYTES, Overflow, Queue, Signal};
 use crate::stats::Counters;
 use crate::trace::{self, SpanId, TraceId};
@@ -37,15 +37,15 @@ impl Ids {
 /// because they do not travel in the header.
 pub(super) fn line(ids: &Ids, labels: &[u8], is_span: bool) -> Vec<u8> {
     let (trace, span) = (ids.trace(), String::from_utf8_lossy(&ids.span));
-    let mut line = LINE_START.to_vec();
-    put_timestamp(&mut line, wall_clock());
+    let mut line = Vec::new();
+    put_start(&mut line, wall_clock());
     let members = if is_span {
         format!(
-            r#"","duration":0,"name":"{NAME}","kind":"internal","trace_id":"{trace}","span_id":"{span}","error":false,"scope.name":"{TARGET}","busy_ns":0,"idle_ns":0"#
+            r#","duration":0,"name":"{NAME}","kind":"internal","trace_id":"{trace}","span_id":"{span}","error":false,"scope.name":"{TARGET}","busy_ns":0,"idle_ns":0"#
         )
     } else {
         format!(
-            r#"","level":"info","target":"{TARGET}","message":"{NAME}","trace_id":"{trace}","span_id":"{span}""#
+            r#","level":"info","target":"{TARGET}","message":"{NAME}","trace_id":"{trace}","span_id":"{span}""#
         )
     };
     line.extend_from_slice(members.as_bytes());

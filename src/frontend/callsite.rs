@@ -4,7 +4,7 @@ use once_cell::race::OnceBox;
 use std::collections::HashMap;
 use tracing_core::{Level, Metadata};
 
-use super::json;
+use super::json::{self, Piece};
 use super::placement::Placement;
 
 /// Axiom's limit for a field name is 200 bytes (docs/limits); ours may live under `attributes.custom.`.
@@ -28,15 +28,17 @@ pub(crate) enum Role {
     LogModule,
     LogFile,
     LogLine,
+    /// Beyond the fields that are told apart.
+    Excess,
 }
 
 #[derive(Debug)]
 pub(crate) struct FieldPlan {
     /// The escaped key with its quotes and colon.
-    pub(crate) key: Box<[u8]>,
+    pub(crate) key: Piece,
     pub(crate) role: Role,
     /// The first field of the same key: fields that share a slot are one on the wire.
-    pub(crate) slot: usize,
+    pub(crate) slot: u8,
     /// The key was longer than Axiom allows.
     pub(crate) shortened: bool,
     /// Not in `attributes` itself.
@@ -139,7 +141,10 @@ fn plan_fields(metadata: &Metadata<'_>, is_log: bool, placement: &Placement) -> 
     let plan = |(index, field): (usize, tracing_core::Field)| {
         let name = field.name();
         let name = name.strip_prefix("r#").unwrap_or(name);
+        let kept = &name[..json::floor_char_boundary(name, KEY_BYTES)];
+        let slot = u8::try_from(*slots.entry(kept.to_owned()).or_insert(index));
         let role = match name {
+            _ if slot.is_err() => Role::Excess,
             "message" if metadata.is_event() => Role::Message,
             "otel.name" if metadata.is_span() => Role::OtelName,
             "otel.kind" if metadata.is_span() => Role::OtelKind,
@@ -154,13 +159,12 @@ fn plan_fields(metadata: &Metadata<'_>, is_log: bool, placement: &Placement) -> 
             "log.line" if is_log => Role::LogLine,
             _ => Role::Attribute,
         };
-        let kept = &name[..json::floor_char_boundary(name, KEY_BYTES)];
         let mut key = Vec::with_capacity(kept.len() + 3);
         json::put_str(&mut key, kept, usize::MAX);
         key.push(b':');
         FieldPlan {
-            slot: *slots.entry(kept.to_owned()).or_insert(index),
-            key: key.into(),
+            slot: slot.unwrap_or_default(),
+            key: Piece::new(&key),
             role,
             shortened: kept.len() < name.len(),
             is_outer: placement.is_outer(kept),

@@ -2,6 +2,44 @@
 
 use std::fmt::{self, Write};
 
+/// Bytes that never change, appended in whole blocks: a few moves each, where a copy of any length is a call.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    blocks: Box<[[u8; BLOCK]]>,
+    len: usize,
+}
+
+impl Piece {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        let pad = |bytes: &[u8]| {
+            let mut block = [b' '; BLOCK];
+            block[..bytes.len()].copy_from_slice(bytes);
+            block
+        };
+        Self {
+            blocks: bytes.chunks(BLOCK).map(pad).collect(),
+            len: bytes.len(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        let end = out.len() + self.len;
+        for block in &self.blocks {
+            out.extend_from_slice(block);
+        }
+        out.truncate(end);
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.blocks.as_flattened()[..self.len]
+    }
+}
+
 /// What stands at the end of a text that was shortened.
 pub(crate) const ELLIPSIS: &str = "…";
 
@@ -222,8 +260,44 @@ pub(crate) fn put_u64(out: &mut Vec<u8>, value: u64) {
 }
 
 pub(crate) fn put_i64(out: &mut Vec<u8>, value: i64) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    if value < 0 {
+        out.push(b'-');
+    }
+    put_digits(out, value.unsigned_abs());
 }
+
+/// As [`Piece`]s are, the digits are appended as a whole block.
+fn put_digits(out: &mut Vec<u8>, mut value: u64) {
+    // 20 digits at the most end at 20; what is behind them only makes whole blocks.
+    let mut text = [b'0'; 20 + BLOCK];
+    let mut at = 20;
+    while value >= 100 {
+        at -= 2;
+        text[at..at + 2].copy_from_slice(&PAIRS[(value % 100) as usize]);
+        value /= 100;
+    }
+    at -= 2;
+    text[at..at + 2].copy_from_slice(&PAIRS[value as usize]);
+    at += usize::from(value < 10);
+    let end = out.len() + 20 - at;
+    let (first, rest) = text[at..].split_at(BLOCK);
+    out.extend_from_slice(first);
+    if at + BLOCK < 20 {
+        out.extend_from_slice(rest);
+    }
+    out.truncate(end);
+}
+
+/// `00` to `99`.
+pub(crate) const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
 
 pub(crate) fn put_i128(out: &mut Vec<u8>, value: i128) {
     match i64::try_from(value) {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::callsite::Callsite;
+use super::callsite::{Callsite, FieldPlan};
 use super::json;
 
 /// All attributes of a record.
@@ -10,30 +10,35 @@ pub(crate) const ATTRIBUTES_BYTES: usize = 600 * 1024;
 /// A dataset on Axiom's personal plan has 256 fields (docs/limits): one record must not exhaust it.
 pub(crate) const ATTRIBUTES: u32 = 250;
 
-/// Fields of a callsite that are told apart; `tracing`'s macros take 32. Later ones are left out, for each
-/// would cost a search through all that is there.
-const SLOTS: usize = 256;
+/// Any number, and a text of which a reader still sees something.
+const LEAST: usize = 64;
 
 /// The members written so far, as `"key":value,"key":value,`.
 #[derive(Debug, Default)]
 pub(crate) struct Members {
     bytes: Vec<u8>,
-    /// Which slots have a value.
-    set: [u64; SLOTS / 64],
-    count: u32,
+    /// Which slots have, or had, a value: a bit for each.
+    set: [u64; 4],
 }
 
 impl Members {
     fn clear(&mut self) {
         self.bytes.clear();
-        self.set = [0; SLOTS / 64];
-        self.count = 0;
+        self.set = [0; 4];
     }
 
     fn copy_from(&mut self, other: &Self) {
         self.bytes.clone_from(&other.bytes);
         self.set = other.set;
-        self.count = other.count;
+    }
+
+    /// Takes the slot; `true`: it was taken before.
+    fn take(&mut self, slot: u8) -> bool {
+        let word = &mut self.set[usize::from(slot / 64)];
+        let bit = 1 << (slot % 64);
+        let was_taken = *word & bit != 0;
+        *word |= bit;
+        was_taken
     }
 
     /// With a comma behind each, the last one too.
@@ -84,6 +89,7 @@ pub(crate) struct Fields {
     pub(crate) attributes: Members,
     /// At the top level, or in `attributes.custom`: see [`Placement`](super::placement::Placement).
     pub(crate) outer: Members,
+    count: u32,
     /// Members of nested values, each of which is a field to Axiom, beyond the one that the value counts for.
     nested: u32,
 }
@@ -92,17 +98,19 @@ impl Fields {
     pub(crate) fn clear(&mut self) {
         self.attributes.clear();
         self.outer.clear();
+        self.count = 0;
         self.nested = 0;
     }
 
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.attributes.copy_from(&other.attributes);
         self.outer.copy_from(&other.outer);
+        self.count = other.count;
         self.nested = other.nested;
     }
 
     fn count(&self) -> u32 {
-        self.attributes.count + self.outer.count + self.nested
+        self.count + self.nested
     }
 
     /// How many more members there may be.
@@ -137,37 +145,32 @@ impl Fields {
         }
     }
 
-    /// Makes room for a value of at most `cap` bytes in place of an earlier one of the same key, and
-    /// lends the buffer with the key written. `None`: the record is full.
+    /// Lends the buffer for a value of at most `cap` bytes, with the key written. An earlier value of the same key
+    /// makes way. `None`: the record is full.
     #[inline]
-    pub(crate) fn begin(
-        &mut self,
-        is_outer: bool,
-        slot: usize,
-        key: &[u8],
-        cap: usize,
-    ) -> Option<(&mut Vec<u8>, usize)> {
-        // Any number, and a text of which a reader still sees something.
-        const LEAST: usize = 64;
-        let room = ATTRIBUTES_BYTES.saturating_sub(self.bytes() + key.len());
-        if room < LEAST {
-            return None;
+    pub(crate) fn begin(&mut self, plan: &FieldPlan, cap: usize) -> Option<(&mut Vec<u8>, usize)> {
+        let was_taken = self.group(plan.is_outer).take(plan.slot);
+        if was_taken || !self.has_room(plan) {
+            self.make_room(plan)?;
         }
-        let count = self.count();
-        let group = self.group(is_outer);
-        let bit = 1_u64 << (slot % 64);
-        let is_new = group.set.get(slot / 64)? & bit == 0;
-        if is_new || !group.remove(key) {
-            if count >= ATTRIBUTES {
-                return None;
-            }
-            group.set[slot / 64] |= bit;
-            group.count += 1;
+        self.count += 1;
+        let room = ATTRIBUTES_BYTES - self.bytes() - plan.key.len();
+        let out = &mut self.group(plan.is_outer).bytes;
+        plan.key.put(out);
+        Some((out, cap.min(room)))
+    }
+
+    #[inline]
+    fn has_room(&self, plan: &FieldPlan) -> bool {
+        self.bytes() + plan.key.len() + LEAST <= ATTRIBUTES_BYTES && self.count() < ATTRIBUTES
+    }
+
+    #[cold]
+    fn make_room(&mut self, plan: &FieldPlan) -> Option<()> {
+        if self.group(plan.is_outer).remove(plan.key.bytes()) {
+            self.count -= 1;
         }
-        // Once for the key and a value as most are.
-        group.bytes.reserve(key.len() + LEAST);
-        group.bytes.extend_from_slice(key);
-        Some((&mut group.bytes, cap.min(room)))
+        self.has_room(plan).then_some(())
     }
 
     /// Takes over what `later` holds; where both have a key, the later value wins.
@@ -183,10 +186,10 @@ impl Fields {
                 let plan = callsite
                     .fields
                     .iter()
-                    .find(|plan| entry.starts_with(&plan.key));
+                    .find(|plan| entry.starts_with(plan.key.bytes()));
                 let Some(plan) = plan else { continue };
                 let value = &entry[plan.key.len()..];
-                match self.begin(is_outer, plan.slot, &plan.key, value.len().max(64)) {
+                match self.begin(plan, value.len().max(64)) {
                     Some((out, cap)) if value.len() <= cap + 1 => out.extend_from_slice(value),
                     Some((out, _)) => {
                         out.extend_from_slice(b"null,");
@@ -223,7 +226,7 @@ impl Fields {
                     continue;
                 }
                 group.bytes.extend_from_slice(entry);
-                group.count += 1;
+                self.count += 1;
             }
         }
     }

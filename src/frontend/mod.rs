@@ -20,6 +20,6 @@ pub use self::layer::AxiomLayer;
 pub(crate) use self::layer::Options;
 pub use self::placement::FieldPlacement;
 pub(crate) use self::placement::Placement;
-pub(crate) use self::record::{LINE_START, SpanIds};
+pub(crate) use self::record::SpanIds;
 pub(crate) use self::span::SpanStates;
-pub(crate) use self::time::{put_timestamp, wall_clock};
+pub(crate) use self::time::{LINE_START, put_start, wall_clock};

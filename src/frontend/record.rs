@@ -8,9 +8,6 @@ use super::visit::Special;
 use super::{json, time};
 use crate::trace::{SpanId, TraceId};
 
-/// What the worker relies on: every line starts with this, the timestamp, and a quote.
-pub(crate) const LINE_START: &[u8] = b"{\"_time\":\"";
-
 /// `kind` of a span, in the words of OpenTelemetry.
 const KINDS: [&str; 5] = ["internal", "server", "client", "producer", "consumer"];
 
@@ -66,7 +63,7 @@ pub(crate) struct EventRecord<'a> {
 
 impl EventRecord<'_> {
     pub(crate) fn put(&self, line: &mut Vec<u8>) {
-        put_time(line, self.time);
+        time::put_start(line, self.time);
         line.extend_from_slice(&self.callsite.event);
         if self.callsite.is_log {
             line.push(b',');
@@ -124,7 +121,7 @@ pub(crate) struct SpanRecord<'a> {
 
 impl SpanRecord<'_> {
     pub(crate) fn put(&self, line: &mut Vec<u8>) {
-        put_time(line, self.start);
+        time::put_start(line, self.start);
         line.extend_from_slice(b",\"duration\":");
         json::put_u64(line, self.duration);
         line.extend_from_slice(b",\"name\":");
@@ -158,12 +155,6 @@ impl SpanRecord<'_> {
         self.frame
             .put_rest(line, self.fields, self.exception, self.incomplete);
     }
-}
-
-fn put_time(line: &mut Vec<u8>, nanos: u64) {
-    line.extend_from_slice(LINE_START);
-    time::put_timestamp(line, nanos);
-    line.push(b'"');
 }
 
 fn put_ids(line: &mut Vec<u8>, ids: &SpanIds) {

@@ -1,16 +1,29 @@
-//! Clock readings as RFC 3339 bytes.
+//! Clock readings, and how every line begins: with one as RFC 3339.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Datelike, Timelike};
 
+use super::json::PAIRS;
+
 /// 9999-12-31T23:59:59Z: beyond it a year has five digits, which RFC 3339 does not know.
 const LAST_SECOND: u64 = 253_402_300_799;
 
+/// What the worker relies on: every line starts with this, the timestamp, and a quote.
+pub(crate) const LINE_START: &[u8] = b"{\"_time\":\"";
+
+/// How a line begins: [`LINE_START`], the timestamp with nine digits, and a quote.
+type Start = [u8; LINE_START.len() + 31];
+
+/// Where the timestamp's fraction of a second begins.
+const FRACTION: usize = LINE_START.len() + 20;
+
 thread_local! {
-    /// The last second rendered on this thread, and its text up to the point.
-    static SECOND: Cell<(u64, [u8; 20])> = const { Cell::new((0, *b"1970-01-01T00:00:00.")) };
+    /// The last second rendered on this thread, and a line's beginning with it.
+    static SECOND: Cell<(u64, Start)> = const {
+        Cell::new((0, *b"{\"_time\":\"1970-01-01T00:00:00.000000000Z\""))
+    };
 }
 
 /// Nanoseconds since 1970; a clock set before 1970 reads 0.
@@ -22,53 +35,47 @@ pub(crate) fn wall_clock() -> u64 {
 
 /// A duration as integer nanoseconds; 584 years and more saturate.
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    duration
+        .as_secs()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::from(duration.subsec_nanos()))
 }
 
-/// Appends RFC 3339 in UTC with nine digits.
-pub(crate) fn put_timestamp(out: &mut Vec<u8>, nanos: u64) {
+/// Begins a line with this time, as RFC 3339 in UTC with nine digits.
+pub(crate) fn put_start(line: &mut Vec<u8>, nanos: u64) {
     let second = (nanos / 1_000_000_000).min(LAST_SECOND);
     let cached = SECOND.try_with(Cell::get).ok();
-    let text = match cached {
-        Some((at, text)) if at == second => text,
+    let mut start = match cached {
+        Some((at, start)) if at == second => start,
         _ => {
-            let text = render_second(second);
+            let start = render_second(second);
             // A thread that is ending renders each time.
-            SECOND.try_with(|cell| cell.set((second, text))).ok();
-            text
+            SECOND.try_with(|cell| cell.set((second, start))).ok();
+            start
         }
     };
     // Nine digits as one, two, two, two and two: a division each, and no loop over single digits.
     let rest = (nanos % 1_000_000_000) as u32;
     let (high, low) = (rest / 10_000, rest % 10_000);
-    let mut line = [0; 30];
-    line[..20].copy_from_slice(&text);
-    line[20] = b'0' + (high / 10_000) as u8;
-    line[21..23].copy_from_slice(&PAIRS[(high / 100 % 100) as usize]);
-    line[23..25].copy_from_slice(&PAIRS[(high % 100) as usize]);
-    line[25..27].copy_from_slice(&PAIRS[(low / 100) as usize]);
-    line[27..29].copy_from_slice(&PAIRS[(low % 100) as usize]);
-    line[29] = b'Z';
-    out.extend_from_slice(&line);
+    start[FRACTION] = b'0' + (high / 10_000) as u8;
+    let mut put = |at: usize, pair: u32| {
+        start[FRACTION + at..][..2].copy_from_slice(&PAIRS[(pair % 100) as usize]);
+    };
+    put(1, high / 100);
+    put(3, high);
+    put(5, low / 100);
+    put(7, low);
+    line.extend_from_slice(&start);
 }
 
-/// `00` to `99`.
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
-    let mut number = 0;
-    while number < 100 {
-        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
-        number += 1;
-    }
-    pairs
-};
-
-fn render_second(second: u64) -> [u8; 20] {
+#[cold]
+fn render_second(second: u64) -> Start {
     let time = i64::try_from(second)
         .ok()
         .and_then(|second| DateTime::from_timestamp(second, 0))
         .unwrap_or_default();
-    let mut text = *b"0000-00-00T00:00:00.";
+    let mut start = *b"{\"_time\":\"0000-00-00T00:00:00.000000000Z\"";
+    let text = &mut start[LINE_START.len()..];
     let year = time.year().unsigned_abs();
     let mut put = |at: usize, value: u32| {
         text[at] = b'0' + (value / 10 % 10) as u8;
@@ -81,7 +88,7 @@ fn render_second(second: u64) -> [u8; 20] {
     put(11, time.hour());
     put(14, time.minute());
     put(17, time.second());
-    text
+    start
 }
 
 /// Both clocks, read together: what turns a monotonic reading into wall time.
@@ -122,9 +129,10 @@ mod tests {
     use super::*;
 
     fn rendered(nanos: u64) -> String {
-        let mut out = Vec::new();
-        put_timestamp(&mut out, nanos);
-        String::from_utf8(out).unwrap()
+        let mut line = Vec::new();
+        put_start(&mut line, nanos);
+        let text = line.strip_prefix(LINE_START).unwrap();
+        String::from_utf8(text.strip_suffix(b"\"").unwrap().to_vec()).unwrap()
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tracing_core::Field;
 use tracing_core::field::Visit;
 
-use super::callsite::{Callsite, NAME_BYTES, Role};
+use super::callsite::{Callsite, FieldPlan, NAME_BYTES, Role};
 use super::json;
 use super::members::Fields;
 
@@ -80,60 +80,53 @@ pub(crate) struct FieldVisitor<'a> {
 
 impl FieldVisitor<'_> {
     /// `write` appends one JSON value of at most so many bytes and says whether it is whole.
+    #[inline]
     fn put(&mut self, field: &Field, write: impl FnOnce(&mut Vec<u8>, usize) -> bool) {
-        let Some(plan) = self.callsite.fields.get(field.index()) else {
-            self.incomplete += 1;
+        let Some((plan, out, cap)) = self.begin(field) else {
             return;
         };
-        let special = &mut *self.special;
-        let text = match plan.role {
-            Role::Attribute => None,
-            Role::Message => Some((&mut special.message, VALUE_BYTES)),
-            Role::OtelName => Some((&mut special.name, NAME_BYTES)),
-            Role::OtelKind => Some((&mut special.kind, 64)),
-            Role::OtelStatusCode => Some((&mut special.status_code, 64)),
-            Role::OtelStatusDescription => {
-                Some((&mut special.status_message, STATUS_MESSAGE_BYTES))
-            }
-            Role::LogTarget => Some((&mut special.log_target, NAME_BYTES)),
-            Role::LogFile => Some((&mut special.log_file, NAME_BYTES)),
-            Role::LogLine => {
-                special.log_line.clear();
-                write(&mut special.log_line, 64);
-                return;
-            }
-            // Told by the target.
-            Role::LogModule => return,
-        };
-        let whole = match text {
-            Some((text, cap)) => {
-                text.clear();
-                let whole = write(text, cap);
-                if text.first() != Some(&b'"') {
-                    text.insert(0, b'"');
-                    text.push(b'"');
-                }
-                // An empty `otel.name` or description says nothing; a span without a name is no span to Axiom.
-                if plan.role != Role::Message && text.len() == 2 {
-                    text.clear();
-                }
-                whole
-            }
-            None => match self
-                .fields
-                .begin(plan.is_outer, plan.slot, &plan.key, VALUE_BYTES)
-            {
-                Some((out, cap)) => {
-                    let whole = write(out, cap);
-                    out.push(b',');
-                    whole
-                }
-                None => false,
-            },
-        };
+        let whole = write(out, cap);
+        match plan.role {
+            Role::Attribute => out.push(b','),
+            role => finish_text(role, out),
+        }
         if !whole || plan.shortened {
             self.incomplete += 1;
         }
+    }
+
+    /// Where the value of a field goes, and how long it may be. `None`: it is not kept.
+    fn begin(&mut self, field: &Field) -> Option<(&FieldPlan, &mut Vec<u8>, usize)> {
+        let Some(plan) = self.callsite.fields.get(field.index()) else {
+            self.incomplete += 1;
+            return None;
+        };
+        let special = &mut *self.special;
+        let (text, cap) = match plan.role {
+            Role::Attribute => {
+                let Some((out, cap)) = self.fields.begin(plan, VALUE_BYTES) else {
+                    self.incomplete += 1;
+                    return None;
+                };
+                return Some((plan, out, cap));
+            }
+            Role::Message => (&mut special.message, VALUE_BYTES),
+            Role::OtelName => (&mut special.name, NAME_BYTES),
+            Role::OtelKind => (&mut special.kind, 64),
+            Role::OtelStatusCode => (&mut special.status_code, 64),
+            Role::OtelStatusDescription => (&mut special.status_message, STATUS_MESSAGE_BYTES),
+            Role::LogTarget => (&mut special.log_target, NAME_BYTES),
+            Role::LogFile => (&mut special.log_file, NAME_BYTES),
+            Role::LogLine => (&mut special.log_line, 64),
+            // Told by the target.
+            Role::LogModule => return None,
+            Role::Excess => {
+                self.incomplete += 1;
+                return None;
+            }
+        };
+        text.clear();
+        Some((plan, text, cap))
     }
 
     fn put_user_fmt(&mut self, field: &Field, value: fmt::Arguments<'_>) {
@@ -182,6 +175,21 @@ impl FieldVisitor<'_> {
         if !whole {
             self.incomplete += 1;
         }
+    }
+}
+
+/// What has a meaning of its own is text, whatever the value was; only a line's number is one.
+fn finish_text(role: Role, text: &mut Vec<u8>) {
+    if role == Role::LogLine {
+        return;
+    }
+    if text.first() != Some(&b'"') {
+        text.insert(0, b'"');
+        text.push(b'"');
+    }
+    // An empty `otel.name` or description says nothing; a span without a name is no span to Axiom.
+    if role != Role::Message && text.len() == 2 {
+        text.clear();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::frontend::{LINE_START, json, put_timestamp, wall_clock};
+use crate::frontend::{json, put_start, wall_clock};
 use crate::stats::Stats;
 
 /// When the next one is due, and what all of them have in common.
@@ -33,10 +33,10 @@ impl Heartbeat {
             return None;
         }
         self.due = now + self.interval;
-        let mut line = LINE_START.to_vec();
-        put_timestamp(&mut line, wall_clock());
+        let mut line = Vec::new();
+        put_start(&mut line, wall_clock());
         line.extend_from_slice(
-            b"\",\"level\":\"info\",\"target\":\"axiom_layer\",\"message\":\"ledger\",\"attributes\":{",
+            b",\"level\":\"info\",\"target\":\"axiom_layer\",\"message\":\"ledger\",\"attributes\":{",
         );
         let counts = [
             ("recorded", stats.recorded()),
