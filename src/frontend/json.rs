@@ -260,44 +260,8 @@ pub(crate) fn put_u64(out: &mut Vec<u8>, value: u64) {
 }
 
 pub(crate) fn put_i64(out: &mut Vec<u8>, value: i64) {
-    if value < 0 {
-        out.push(b'-');
-    }
-    put_digits(out, value.unsigned_abs());
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
-
-/// As [`Piece`]s are, the digits are appended as a whole block.
-fn put_digits(out: &mut Vec<u8>, mut value: u64) {
-    // 20 digits at the most end at 20; what is behind them only makes whole blocks.
-    let mut text = [b'0'; 20 + BLOCK];
-    let mut at = 20;
-    while value >= 100 {
-        at -= 2;
-        text[at..at + 2].copy_from_slice(&PAIRS[(value % 100) as usize]);
-        value /= 100;
-    }
-    at -= 2;
-    text[at..at + 2].copy_from_slice(&PAIRS[value as usize]);
-    at += usize::from(value < 10);
-    let end = out.len() + 20 - at;
-    let (first, rest) = text[at..].split_at(BLOCK);
-    out.extend_from_slice(first);
-    if at + BLOCK < 20 {
-        out.extend_from_slice(rest);
-    }
-    out.truncate(end);
-}
-
-/// `00` to `99`.
-pub(crate) const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
-    let mut number = 0;
-    while number < 100 {
-        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
-        number += 1;
-    }
-    pairs
-};
 
 pub(crate) fn put_i128(out: &mut Vec<u8>, value: i128) {
     match i64::try_from(value) {
@@ -375,6 +339,19 @@ mod tests {
         let mut out = Vec::new();
         let whole = put_str(&mut out, text, cap);
         (String::from_utf8(out).unwrap(), whole)
+    }
+
+    #[test]
+    fn a_piece_of_any_length_is_appended_as_it_is() {
+        let bytes: Vec<u8> = (0..3 * BLOCK as u8).collect();
+        for len in 0..bytes.len() {
+            let piece = Piece::new(&bytes[..len]);
+            let mut out = b"before".to_vec();
+            piece.put(&mut out);
+            piece.put(&mut out);
+            assert_eq!(out, [b"before", &bytes[..len], &bytes[..len]].concat());
+            assert_eq!((piece.bytes(), piece.len()), (&bytes[..len], len));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tracing_core::span::{Attributes as SpanAttributes, Id, Record};
 use tracing_core::{Dispatch, Event, Subscriber};
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::{Context, Layer};
-use tracing_subscriber::registry::{LookupSpan, Scope};
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use super::callsite::{Callsite, CallsiteOptions, Callsites};
 use super::list;
@@ -107,21 +107,24 @@ impl AxiomLayer {
         }
     }
 
-    /// Reads the nearest state, from the innermost span outwards: spans that are hidden from this layer, or
-    /// older than it, have none.
+    /// Reads the nearest state, from this span outwards: spans that are hidden from this layer, or older than it,
+    /// have none.
     fn nearest<'a, R, T>(
         &self,
-        scope: Scope<'a, R>,
+        mut span: SpanRef<'a, R>,
         read: impl Fn(&SpanState) -> T,
     ) -> Option<(Id, T)>
     where
         R: LookupSpan<'a>,
     {
-        scope.into_iter().find_map(|span| {
-            let extensions = span.extensions();
-            let state = extensions.get::<SpanStates>()?.of(self.id)?;
-            Some((span.id(), read(state)))
-        })
+        loop {
+            if let Some(states) = span.extensions().get::<SpanStates>()
+                && let Some(state) = states.of(self.id)
+            {
+                return Some((span.id(), read(state)));
+            }
+            span = span.parent()?;
+        }
     }
 
     /// The span that an event belongs to.
@@ -136,13 +139,13 @@ impl AxiomLayer {
             event.parent()?
         };
         if let Some(span) = ctx.span(id) {
-            return self.nearest(span.scope(), SpanState::ids);
+            return self.nearest(span, SpanState::ids);
         }
         // A filter hides it from us. `Context` would look among the spans that this thread happens to be
         // in; only the registry knows the ancestors.
         let subscriber = self.subscriber.get()?.upgrade()?;
         let span = subscriber.downcast_ref::<Registry>()?.span(id)?;
-        self.nearest(span.scope(), SpanState::ids)
+        self.nearest(span, SpanState::ids)
     }
 
     /// Adds the fields of the spans around an event, the nearest first: where two have a key, it wins.
@@ -203,7 +206,7 @@ where
         let Some(span) = ctx.span(id) else { return };
         let parent = span
             .parent()
-            .and_then(|parent| self.nearest(parent.scope(), SpanState::surroundings));
+            .and_then(|parent| self.nearest(parent, SpanState::surroundings));
         let callsite = self.callsites.of(attributes.metadata());
         let mut state = SpanState::new(parent.map(|(_, surroundings)| surroundings));
         let recorded = scratch::with(|scratch| {
@@ -284,7 +287,7 @@ where
 
     fn on_follows_from(&self, id: &Id, follows: &Id, ctx: Context<'_, S>) {
         if let Some(followed) = ctx.span(follows)
-            && let Some((_, ids)) = self.nearest(followed.scope(), SpanState::ids)
+            && let Some((_, ids)) = self.nearest(followed, SpanState::ids)
         {
             self.with_state(id, &ctx, |state| state.add_link(&ids));
         }

@@ -5,8 +5,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Datelike, Timelike};
 
-use super::json::PAIRS;
-
 /// 9999-12-31T23:59:59Z: beyond it a year has five digits, which RFC 3339 does not know.
 const LAST_SECOND: u64 = 253_402_300_799;
 
@@ -67,6 +65,17 @@ pub(crate) fn put_start(line: &mut Vec<u8>, nanos: u64) {
     put(7, low);
     line.extend_from_slice(&start);
 }
+
+/// `00` to `99`.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
 
 #[cold]
 fn render_second(second: u64) -> Start {
