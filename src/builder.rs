@@ -384,18 +384,20 @@ impl Builder {
     /// Delivers what was recorded when the process ends without dropping the guard. Off by default.
     ///
     /// On: when `main` returns or the program calls `process::exit`, with the guard forgotten or in a static;
-    /// on SIGTERM and SIGINT; and on a panic that ends the process (`panic = "abort"`). Each takes at
-    /// most [`shutdown_timeout`](Self::shutdown_timeout), however many layers there are. A panic that unwinds only
-    /// asks for delivery, and waits for nothing.
+    /// on SIGTERM and SIGINT; on a panic that ends the process (`panic = "abort"`); and on `abort()`, by which stack
+    /// overflows and failed allocations end too. Each takes at most [`shutdown_timeout`](Self::shutdown_timeout),
+    /// however many layers there are. A panic that unwinds only asks for delivery, and waits for nothing.
     ///
     /// The hooks stand beside the application's own. A panic hook that was set before runs first; one that is set
     /// later replaces ours, unless it calls the one before it. A signal that the application handles or ignores, be
     /// it from before or only later, is left to it: what it then leaves undelivered is delivered when it exits. A
-    /// signal that nobody handles ends the process as ever, after delivery; the second one at once.
+    /// signal that nobody handles ends the process as ever, after delivery; the second one at once. So does SIGABRT,
+    /// and a core dump shows the thread that aborted.
     ///
     /// All of this holds in a forked child too, from its first record on; before that, signals end it as ever.
     ///
-    /// Not covered: `kill -9`, `abort()` and `_exit`; and signals on Windows.
+    /// Not covered: `kill -9`, `_exit`, and signals such as SIGSEGV of memory that is not there; on Windows no signal
+    /// and no `abort()`.
     pub fn exit_hooks(mut self, on: bool) -> Self {
         self.settings.exit_hooks = on;
         self

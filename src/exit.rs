@@ -8,7 +8,7 @@ mod signals;
 
 use std::panic::PanicHookInfo;
 use std::sync::Once;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::diag::{Cause, Diagnostic};
 use crate::fence;
@@ -16,9 +16,9 @@ use crate::guard::{end_all, flush_all};
 use crate::pipeline::{self, Pipeline};
 
 /// Installs the panic hook and the signal handlers, once for the process.
-pub(crate) fn install() {
+pub(crate) fn install(shutdown_timeout: Duration) {
     #[cfg(unix)]
-    signals::install();
+    signals::install(shutdown_timeout);
     // The standard library lets no panicking thread change the hook.
     if std::thread::panicking() {
         return;
@@ -84,6 +84,9 @@ fn install_panic_hook() {
         before(info);
         if cfg!(panic = "abort") || ends_the_process(info) {
             deliver();
+            // It was waited for here; the abort that follows does not wait again.
+            #[cfg(unix)]
+            signals::finish();
         } else if !fence::is_raised() {
             // The stack unwinds and may be caught: nobody is kept waiting.
             for pipeline in pipeline::all() {

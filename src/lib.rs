@@ -41,8 +41,8 @@
 //!
 //! Dropping the [`Guard`] delivers what was recorded, from any thread, inside or outside any runtime, within
 //! [`shutdown_timeout`](Builder::shutdown_timeout). [`Guard::flush`] and [`Guard::shutdown`] return the ledger as a receipt.
-//! [`exit_hooks`](Builder::exit_hooks) cover a forgotten guard, `process::exit`, SIGTERM, SIGINT and panics that abort.
-//! `kill -9` loses what is in memory.
+//! [`exit_hooks`](Builder::exit_hooks) cover a forgotten guard, `process::exit`, SIGTERM, SIGINT, and panics and
+//! other failures that abort. `kill -9` loses what is in memory.
 //!
 //! # When records do not arrive
 //!

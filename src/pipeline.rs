@@ -56,7 +56,7 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
     };
     let pipeline = Arc::new(Pipeline::new(Arc::new(config))?);
     if pipeline.has_exit_hooks() {
-        exit::install();
+        exit::install(pipeline.shutdown_timeout());
     }
     let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
     all.retain(|pipeline| pipeline.strong_count() > 0);
@@ -132,7 +132,7 @@ impl Pipeline {
             // No thread to be had: what the child records is counted.
             let child = Self::new(config).unwrap_or_else(|_| Self::closed(self.config.clone()));
             if child.has_exit_hooks() {
-                exit::install();
+                exit::install(child.shutdown_timeout());
             }
             Arc::new(child)
         });

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: deliver, then let the signal do what it would have done without us.
+//! SIGTERM, SIGINT and SIGABRT: deliver, then let the signal do what it would have done without us.
 //!
 //! Only a signal that nobody handles or ignores is taken. The handler is our own, because no library tells
 //! whether the application has come later and handles the signal too: then it decides about the end, and a
@@ -6,7 +6,10 @@
 //! inherits it but not the thread that it wakes.
 //!
 //! The handler runs on any thread, and calls nothing but what POSIX allows there; the rest happens on a thread
-//! of its own, `axiom-layer-signals`.
+//! of its own, `axiom-layer-signals`. After SIGTERM and SIGINT the application goes on meanwhile. SIGABRT is how `abort()`
+//! ends a process, and with it a stack overflow, memory that ran out and a panic that may not unwind: there the
+//! handler waits, for the process is gone once it returns. Whatever lock the aborting thread holds, it waits no longer than
+//! the shutdown timeout.
 #![expect(
     unsafe_code,
     reason = "no safe interface tells who handles a signal now"
@@ -16,9 +19,10 @@ use std::ffi::c_int;
 use std::io::{PipeReader, Read};
 use std::os::fd::IntoRawFd;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use libc::{SIG_DFL, SIGINT, SIGTERM, sighandler_t};
+use libc::{SIG_DFL, SIGABRT, SIGINT, SIGTERM, sighandler_t};
 
 /// The process whose thread waits for signals; 0 for none. A forked child has the number, but not the thread.
 static OWNER: AtomicI32 = AtomicI32::new(0);
@@ -26,9 +30,18 @@ static OWNER: AtomicI32 = AtomicI32::new(0);
 static WRITER: AtomicI32 = AtomicI32::new(-1);
 /// A signal has come: the next one ends the process at once.
 static AGAIN: AtomicBool = AtomicBool::new(false);
+/// What was there when the first signal came is delivered, as far as that was possible.
+static DELIVERED: AtomicBool = AtomicBool::new(false);
+/// The longest shutdown timeout, in milliseconds.
+static TIMEOUT: AtomicU64 = AtomicU64::new(0);
+
+/// What the worker needs beyond a timeout for its last word.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// Once for each process: called again in a forked child, it gives that its own thread.
-pub(super) fn install() {
+pub(super) fn install(shutdown_timeout: Duration) {
+    let timeout = u64::try_from(shutdown_timeout.as_millis()).unwrap_or(u64::MAX);
+    TIMEOUT.fetch_max(timeout, Ordering::SeqCst);
     static CLAIMED: AtomicI32 = AtomicI32::new(0);
     let process = process();
     if CLAIMED.swap(process, Ordering::SeqCst) == process {
@@ -45,13 +58,19 @@ pub(super) fn install() {
         return;
     }
     AGAIN.store(false, Ordering::SeqCst);
+    DELIVERED.store(false, Ordering::SeqCst);
     WRITER.store(writer.into_raw_fd(), Ordering::SeqCst);
     OWNER.store(process, Ordering::SeqCst);
-    for signal in [SIGTERM, SIGINT] {
+    for signal in [SIGTERM, SIGINT, SIGABRT] {
         if disposition(signal) == Some(SIG_DFL) {
             take(signal);
         }
     }
+}
+
+/// The process ends, and everything was done for that: no signal waits any more.
+pub(super) fn finish() {
+    AGAIN.store(true, Ordering::SeqCst);
 }
 
 /// The thread.
@@ -59,9 +78,10 @@ fn serve(mut reader: PipeReader) {
     let mut signal = [0];
     while reader.read_exact(&mut signal).is_ok() {
         super::deliver();
+        DELIVERED.store(true, Ordering::SeqCst);
         let signal = c_int::from(signal[0]);
-        // The application may have come meanwhile.
-        if is_ours(signal) {
+        // SIGABRT ends in its handler. For the others the application may have come meanwhile.
+        if signal != SIGABRT && is_ours(signal) {
             end(signal);
         }
     }
@@ -76,7 +96,7 @@ extern "C" fn handle(signal: c_int) {
     if is_child || AGAIN.swap(true, Ordering::SeqCst) {
         return end(signal);
     }
-    // Both have small numbers.
+    // They have small numbers.
     let [byte, ..] = signal.to_le_bytes();
     // SAFETY: one byte of `byte` is read. Written once in the life of the process, so the pipe has room.
     unsafe {
@@ -86,15 +106,34 @@ extern "C" fn handle(signal: c_int) {
             1,
         )
     };
+    if signal == SIGABRT {
+        wait();
+        end(signal);
+    }
+}
+
+/// Until the other thread has delivered.
+fn wait() {
+    let timeout = Duration::from_millis(TIMEOUT.load(Ordering::SeqCst));
+    let start = Instant::now();
+    while !DELIVERED.load(Ordering::SeqCst) && start.elapsed() < timeout + GRACE {
+        // SAFETY: no descriptor is looked at; it is a way to sleep, for a millisecond, that a handler may use.
+        unsafe { libc::poll(ptr::null_mut(), 0, 1) };
+    }
 }
 
 /// Does what the signal does when nobody handles it.
 fn end(signal: c_int) {
-    // SAFETY: both may be called in a handler, and no handler is left behind that could be gone.
+    // SAFETY: all of these may be called in a handler, and no handler is left behind that could be gone.
     unsafe {
         libc::signal(signal, SIG_DFL);
-        // Not `raise`: this thread may have the signal blocked.
-        libc::kill(libc::getpid(), signal);
+        if signal == SIGABRT {
+            // Pending until the handler returns: a core dump shows the thread that aborted, where it did.
+            libc::raise(signal);
+        } else {
+            // Not `raise`: this thread may have the signal blocked.
+            libc::kill(libc::getpid(), signal);
+        }
     }
 }
 
@@ -116,11 +155,12 @@ fn disposition(signal: c_int) -> Option<sighandler_t> {
 }
 
 fn take(signal: c_int) {
-    // SAFETY: as above. An empty mask, a handler that does what handlers may, and interrupted calls restarted.
+    // SAFETY: as above. An empty mask, a handler that does what handlers may, interrupted calls restarted, and after a
+    // stack overflow the stack that is kept for it.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler();
-        action.sa_flags = libc::SA_RESTART;
+        action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
         libc::sigemptyset(&raw mut action.sa_mask);
         libc::sigaction(signal, &raw const action, ptr::null_mut());
     }

@@ -8,6 +8,10 @@ use axiom_local::{Fault, Server};
 
 use crate::app::{App, Ended, assert_holds, built, server};
 
+/// The shutdown timeout of two seconds, and what a busy machine adds to it: less than another two.
+#[cfg(unix)]
+const DEADLINE: Duration = Duration::from_millis(3_500);
+
 fn hooks_that_ran(ended: &Ended) -> Vec<&str> {
     ended
         .lines
@@ -68,6 +72,33 @@ fn a_panic_that_may_not_unwind_aborts_but_loses_nothing_with_the_hooks() {
         // The application's hook records each time it runs.
         let panics = std::iter::repeat_n(1_000, said.len());
         assert_holds(&server, (0..1_000).chain(panics));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_abort_loses_nothing_with_the_hooks() {
+    use std::os::unix::process::ExitStatusExt;
+    for place in ["abort", "abort-in-thread", "overflow"] {
+        let server = server();
+        let ended = App::start(&server, &format!("panic hooks where={place}")).end();
+        assert_eq!(ended.status.signal(), Some(6), "{place}: {}", ended.stderr);
+        assert!(ended.took < DEADLINE, "{place}: {:?}", ended.took);
+        assert_holds(&server, 0..1_000);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_abort_takes_no_longer_than_the_deadline_when_the_endpoint_hangs() {
+    use std::os::unix::process::ExitStatusExt;
+    for place in ["abort", "extern"] {
+        let server = server();
+        server.always(Some(Fault::hang()));
+        let ended = App::start(&server, &format!("panic hooks where={place}")).end();
+        assert_eq!(ended.status.signal(), Some(6), "{place}: {}", ended.stderr);
+        // The hook of a panic that ends in an abort has waited already.
+        assert!(ended.took < DEADLINE, "{place}: {:?}", ended.took);
     }
 }
 

@@ -9,7 +9,7 @@ use crate::app::{App, PATIENCE, assert_holds, server};
 
 #[test]
 fn a_signal_that_nobody_handles_ends_the_process_after_delivery() {
-    for (name, number) in [("TERM", 15), ("INT", 2)] {
+    for (name, number) in [("TERM", 15), ("INT", 2), ("ABRT", 6)] {
         let server = server();
         let mut app = App::start(&server, "signal hooks");
         app.wait_for("ready");

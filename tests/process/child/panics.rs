@@ -41,6 +41,12 @@ pub(crate) fn run(wanted: &Wanted) {
             panic!("on purpose");
         }
         "extern" => not_unwinding(),
+        // No panics at all.
+        "abort" => std::process::abort(),
+        "abort-in-thread" => {
+            std::thread::spawn(|| std::process::abort()).join().unwrap();
+        }
+        "overflow" => say(recurse(1)),
         other => panic!("nowhere: {other}"),
     }
     drop(guard);
@@ -52,6 +58,12 @@ impl Drop for PanicsOnDrop {
     fn drop(&mut self) {
         panic!("once more");
     }
+}
+
+/// Ends by a stack overflow.
+#[expect(unconditional_recursion, reason = "that is its purpose")]
+fn recurse(depth: u64) -> u64 {
+    std::hint::black_box(depth) + recurse(depth + 1)
 }
 
 extern "C" fn not_unwinding() {
