@@ -111,10 +111,10 @@ pub(crate) struct Anchor {
 const ANCHOR_AGE: Duration = Duration::from_secs(60);
 
 impl Anchor {
-    pub(crate) fn new() -> Self {
+    fn at(now: Instant) -> Self {
         Self {
             wall: wall_clock(),
-            monotonic: Instant::now(),
+            monotonic: now,
         }
     }
 
@@ -122,7 +122,7 @@ impl Anchor {
     pub(crate) fn inherit(parent: Option<Self>, now: Instant) -> Self {
         parent
             .filter(|anchor| now.saturating_duration_since(anchor.monotonic) < ANCHOR_AGE)
-            .unwrap_or_else(Self::new)
+            .unwrap_or_else(|| Self::at(now))
     }
 
     pub(crate) fn wall_at(&self, now: Instant) -> u64 {
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_child_starts_no_earlier_than_its_parent() {
-        let parent = Anchor::new();
+        let parent = Anchor::at(Instant::now());
         let first = parent.wall_at(Instant::now());
         let child = Anchor::inherit(Some(parent), Instant::now());
         assert!(child.wall_at(Instant::now()) >= first);

@@ -25,12 +25,15 @@ thread_local! {
 
 /// A random id that is not zero, which W3C Trace Context forbids.
 pub(crate) fn random_trace_id() -> TraceId {
-    let bytes = (u128::from(random()) << 64 | u128::from(random())).to_be_bytes();
-    hex(bytes)
+    let mut id = [0; 32];
+    let (high, low) = id.split_at_mut(16);
+    high.copy_from_slice(&hex(random()));
+    low.copy_from_slice(&hex(random()));
+    id
 }
 
 pub(crate) fn random_span_id() -> SpanId {
-    hex(random().to_be_bytes())
+    hex(random())
 }
 
 /// A seed for what need not be secret.
@@ -59,13 +62,20 @@ fn seeded() -> SmallRng {
     })
 }
 
-fn hex<const N: usize, const M: usize>(bytes: [u8; N]) -> [u8; M] {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut text = [b'0'; M];
-    for (byte, digits) in bytes.iter().zip(text.chunks_exact_mut(2)) {
-        digits[0] = HEX[usize::from(byte >> 4)];
-        digits[1] = HEX[usize::from(byte & 15)];
-    }
+/// 16 lower-case hex digits, eight at a time.
+fn hex(value: u64) -> [u8; 16] {
+    let digits = |half: u64| {
+        // Each step doubles the room of what it has: 16 bits, then 8, then the 4 of a digit, to each its byte.
+        let half = (half << 16 | half) & 0x0000_FFFF_0000_FFFF;
+        let half = (half << 8 | half) & 0x00FF_00FF_00FF_00FF;
+        let half = (half << 4 | half) & 0x0F0F_0F0F_0F0F_0F0F;
+        // 1 in each byte of ten and more: those are letters.
+        let letters = (half + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+        half + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'0' - 10)
+    };
+    let mut text = [0; 16];
+    text[..8].copy_from_slice(&digits(value >> 32).to_be_bytes());
+    text[8..].copy_from_slice(&digits(value & 0xFFFF_FFFF).to_be_bytes());
     text
 }
 
@@ -74,6 +84,18 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn hex_is_what_the_formatter_says() {
+        let mut value = 0x0123_4567_89AB_CDEF_u64;
+        for _ in 0..1_000 {
+            assert_eq!(hex(value), *format!("{value:016x}").as_bytes());
+            value = value.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(7);
+        }
+        for value in [0, 9, 10, u64::MAX] {
+            assert_eq!(hex(value), *format!("{value:016x}").as_bytes());
+        }
+    }
 
     #[test]
     fn ids_are_hex_of_their_length_and_do_not_repeat_across_threads() {
