@@ -25,8 +25,11 @@ const LOW: usize = 8_000;
 /// The name of what a limit does to a request starts with this.
 const OVER: &str = "over";
 
-/// By the name that a request notes it under: what a retry mends, and how often of a hundred requests.
-fn passing() -> Vec<(&'static str, f64, Fault)> {
+/// The name that a request notes it under, how often of a hundred requests, and the fault.
+type Chance = (&'static str, f64, Fault);
+
+/// What a retry mends.
+fn passing() -> Vec<Chance> {
     let after = |code, seconds: &str| Fault::status(code).header("Retry-After", seconds);
     vec![
         ("status 500", 2.0, Fault::status(500)),
@@ -59,8 +62,8 @@ fn passing() -> Vec<(&'static str, f64, Fault)> {
     ]
 }
 
-/// What a record alone would have to wait for as long as for a refusal; not at the very end.
-fn halving() -> Vec<(&'static str, f64, Fault)> {
+/// What may make a single record wait as long as a refusal does, so not at the very end.
+fn halving() -> Vec<Chance> {
     vec![
         ("status 413", 2.0, Fault::status(413)),
         ("status 400", 1.0, Fault::status(400)),
@@ -85,11 +88,12 @@ fn refusals() -> Vec<(&'static str, Fault)> {
 pub(crate) struct Plan {
     random: SmallRng,
     seed: u64,
-    seconds: u64,
     /// By the second in which it happens, soonest last.
     refusals: Vec<(u64, Fault)>,
     /// Every kind that is to be seen.
     kinds: HashSet<&'static str>,
+    /// No limit before this second: a body over it would not meet the refusal that is due.
+    limits_from: u64,
     /// When the faults that were dealt so far have all happened.
     dealt: u64,
 }
@@ -122,9 +126,9 @@ impl Plan {
         Self {
             random,
             seed,
-            seconds,
             refusals: scheduled,
             kinds,
+            limits_from: 0,
             dealt: 0,
         }
     }
@@ -139,23 +143,27 @@ impl Plan {
         let mut all = passing();
         all.extend(halving());
         self.by_chance(server, &all);
-        self.deal(server);
+        self.deal(server, all);
     }
 
     /// Each second: refusals when their time has come, now and then another limit, and what has not happened yet.
     pub(crate) fn second(&mut self, server: &Server, second: u64) {
-        if self.random.random_bool(0.2) {
+        if self.random.random_bool(0.2) && second >= self.limits_from {
             let limit = LIMITS.choose(&mut self.random).copied().flatten();
             server.max_wire_bytes(limit);
         }
         if let Some((_, fault)) = self.refusals.pop_if(|(at, _)| *at <= second) {
-            // A limit would come before it.
             server.max_wire_bytes(None);
-            // On a machine that is busy it may be late, and the run may end in its pause: then it is waited for.
+            self.limits_from = second + REFUSED_PAUSE / 2;
             server.fault(fault);
         }
-        if second < self.seconds && server.requests_seen() >= self.dealt {
-            self.deal(server);
+        if server.requests_seen() >= self.dealt {
+            let mut all = passing();
+            all.extend(halving());
+            self.deal(server, all);
+            if second >= self.limits_from && self.missing(server).any(|kind| kind == OVER) {
+                server.max_wire_bytes(Some(LOW));
+            }
         }
     }
 
@@ -163,9 +171,10 @@ impl Plan {
     pub(crate) fn end(&mut self, server: &Server) {
         server.no_faults();
         self.by_chance(server, &passing());
+        self.deal(server, passing());
     }
 
-    fn by_chance(&mut self, server: &Server, faults: &[(&'static str, f64, Fault)]) {
+    fn by_chance(&mut self, server: &Server, faults: &[Chance]) {
         for (at, (_, percent, fault)) in faults.iter().enumerate() {
             let seed = self.seed.wrapping_add(at as u64);
             server.with_probability(seed, percent / 100.0, fault.clone());
@@ -173,20 +182,16 @@ impl Plan {
     }
 
     /// Every second request gets one of those that chance has not brought yet.
-    fn deal(&mut self, server: &Server) {
+    fn deal(&mut self, server: &Server, faults: Vec<Chance>) {
         let missing: HashSet<_> = self.missing(server).collect();
-        let mut due: Vec<_> = passing()
+        let mut due: Vec<_> = faults
             .into_iter()
-            .chain(halving())
             .filter(|(name, ..)| missing.contains(name))
             .map(|(_, _, fault)| fault)
             .collect();
         due.shuffle(&mut self.random);
         self.dealt = server.requests_seen() + 2 * due.len() as u64;
         server.faults(due.into_iter().flat_map(|fault| [Some(fault), None]));
-        if missing.contains(OVER) {
-            server.max_wire_bytes(Some(LOW));
-        }
     }
 
     /// The kinds that never happened.
