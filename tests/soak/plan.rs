@@ -92,6 +92,8 @@ pub(crate) struct Plan {
     refusals: Vec<(u64, Fault)>,
     /// Every kind that is to be seen.
     kinds: HashSet<&'static str>,
+    /// The allowance is to be used up for long, which costs the records that were on their way.
+    costs_records: bool,
     /// No limit before this second: a body over it would not meet the refusal that is due.
     limits_from: u64,
     /// When the faults that were dealt so far have all happened.
@@ -111,7 +113,7 @@ impl Plan {
         round.shuffle(&mut random);
         // In a long run also what costs records, which rests for a minute.
         round.push(("status 430", Fault::status(430)));
-        let mut scheduled = Vec::new();
+        let (mut scheduled, mut costs_records) = (Vec::new(), false);
         let mut start = FIRST;
         for (name, fault) in round.into_iter().cycle() {
             let slots = if name == "status 430" { 2 } else { 1 };
@@ -119,6 +121,7 @@ impl Plan {
                 break;
             }
             kinds.insert(name);
+            costs_records |= name == "status 430";
             scheduled.push((start + random.random_range(0..4), fault));
             start += slots * SLOT;
         }
@@ -128,6 +131,7 @@ impl Plan {
             seed,
             refusals: scheduled,
             kinds,
+            costs_records,
             limits_from: 0,
             dealt: 0,
         }
@@ -192,6 +196,10 @@ impl Plan {
         due.shuffle(&mut self.random);
         self.dealt = server.requests_seen() + 2 * due.len() as u64;
         server.faults(due.into_iter().flat_map(|fault| [Some(fault), None]));
+    }
+
+    pub(crate) fn costs_records(&self) -> bool {
+        self.costs_records
     }
 
     /// The kinds that never happened.
