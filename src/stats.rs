@@ -24,9 +24,9 @@ pub enum DropReason {
     Recursion,
     /// The endpoint refused it: a `failed` count in a 200, or a 400 that was traced to this record.
     Rejected,
-    /// The endpoint would not take it even alone (413).
+    /// The endpoint would not take it even alone (413), though it took others.
     TooLarge,
-    /// The token or the dataset was refused (401, 403, 404) and the layer was shut down.
+    /// The token or the dataset was refused (401, 403, 404), or every body (400, 413), and the layer was shut down.
     Refused,
     /// The account's ingest allowance is used up (430).
     Quota,

@@ -32,6 +32,7 @@ pub struct Fault {
 pub(crate) enum Kind {
     Serve,
     Status(u16),
+    OverLimit(usize),
     Hang { store: bool },
     CloseBeforeRead,
     Close { store: bool },
@@ -162,6 +163,7 @@ impl Fault {
         match &self.kind {
             Kind::Serve => format!("delay {:?}", self.delay),
             Kind::Status(code) => format!("status {code}"),
+            Kind::OverLimit(most) => format!("over {most} bytes"),
             Kind::Hang { store: false } => "hang".into(),
             Kind::Hang { store: true } => "hang_after_store".into(),
             Kind::CloseBeforeRead => "close_before_read".into(),
@@ -184,6 +186,7 @@ pub(crate) struct Plan {
     queue: VecDeque<Option<Fault>>,
     always: Option<Fault>,
     chances: Vec<Chance>,
+    max_wire_bytes: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -208,6 +211,20 @@ impl Plan {
             probability,
             fault,
         });
+    }
+
+    pub(crate) fn set_max_wire_bytes(&mut self, bytes: Option<usize>) {
+        self.max_wire_bytes = bytes;
+    }
+
+    /// What a body of this size gets in place of its fault.
+    pub(crate) fn refusal(&self, wire_bytes: usize) -> Option<Fault> {
+        self.max_wire_bytes
+            .filter(|most| wire_bytes > *most)
+            .map(|most| {
+                let message = format!(r#"{{"message":"more than {most} bytes"}}"#);
+                Fault::new(Kind::OverLimit(most)).body(message)
+            })
     }
 
     pub(crate) fn clear(&mut self) {

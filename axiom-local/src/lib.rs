@@ -62,7 +62,7 @@
 //! [`Server::fault`] makes the next request go wrong, [`Server::faults`] scripts a sequence, [`Server::always`] holds until
 //! taken back, [`Server::with_probability`] rolls dice from a seed. See [`Fault`] for what can happen: any status with any
 //! headers, delays, hanging, closing or resetting the connection at each stage, cut, slow and senseless answers, events
-//! counted as failed.
+//! counted as failed. [`Server::max_wire_bytes`] is a limit that is no fault of Axiom's: a proxy's.
 //!
 //! ```
 //! # use axiom_local::{Fault, Server};

@@ -419,7 +419,14 @@ impl Server {
             .add_chance(seed, probability, fault);
     }
 
-    /// Removes all faults to come. One that a request already has goes on.
+    /// From now on a body of more than so many bytes on the wire is answered with 413 and not stored, in place of
+    /// whatever its fault was to be; with `None` no longer. It is a proxy's limit, not Axiom's: no [`Violation`] is noted.
+    pub fn max_wire_bytes(&self, bytes: Option<usize>) {
+        self.shared.store().plan.set_max_wire_bytes(bytes);
+    }
+
+    /// Removes all faults to come, and the limit of [`max_wire_bytes`](Server::max_wire_bytes). One that a request
+    /// already has goes on.
     pub fn no_faults(&self) {
         self.shared.store().plan.clear();
     }

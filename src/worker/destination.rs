@@ -11,6 +11,7 @@ use reqwest::Url;
 use super::backoff::Backoff;
 use super::batch::{Batch, Batcher, Limits};
 use super::body::Body;
+use super::size::Size;
 use crate::queue::Queue;
 use crate::stats::DropReason;
 
@@ -24,14 +25,14 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
 /// Refusals of a body in a row, with no success between them, from which on it is not single
 /// records that are at fault: halving 10,000 records down to one takes 15.
-const UNREADABLE_IN_A_ROW: u32 = 16;
+const REFUSED_IN_A_ROW: u32 = 16;
+
+/// Refusals for its size, with successes of others between them, after which a record is given up though
+/// its size does not explain them. Of a hundred passing ones, a record meets three in a row once in a million.
+const MODEST_REFUSALS: u32 = 3;
 
 /// Waits between attempts while shutting down are no longer than this: the deadline is near.
 const SHUTDOWN_WAIT: Duration = Duration::from_millis(250);
-
-/// Successes after which one body of twice a learned size limit is tried, for the limit may
-/// have been a passing one. Only one: a refusal costs its upload.
-const GROW_AFTER: u32 = 64;
 
 /// A batch on its way, and what has been learned of it.
 #[derive(Debug)]
@@ -41,8 +42,10 @@ pub(crate) struct Shipment {
     pub(crate) body: Option<Body>,
     /// The first attempt.
     pub(crate) since: Option<Instant>,
-    /// Set once the endpoint could not read it: how many successes there had been by then.
+    /// Set once the endpoint refused its body: how many successes there had been by then.
     suspect_since: Option<u64>,
+    /// How often it was refused as a single record while others got through.
+    refusals: u32,
 }
 
 impl Shipment {
@@ -52,6 +55,7 @@ impl Shipment {
             body: None,
             since: None,
             suspect_since: None,
+            refusals: 0,
         }
     }
 
@@ -61,6 +65,7 @@ impl Shipment {
             body: None,
             since: self.since,
             suspect_since: self.suspect_since,
+            refusals: 0,
         }
     }
 
@@ -90,11 +95,11 @@ struct Pause {
     why: Why,
 }
 
-/// What became of a body that the endpoint could not read.
+/// What became of a body that the endpoint refused.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Unreadable {
-    /// It was cut in halves, to find the record at fault.
-    Halved,
+pub(crate) enum Verdict {
+    /// It was cut in halves, to find what fits or the record at fault; a single record gets another chance.
+    Again,
     /// The one record in it was at fault, and is dropped.
     Dropped,
     /// It does not look like the fault of single records: everything waits.
@@ -108,10 +113,7 @@ pub(crate) struct Destination {
     pub(crate) url: Url,
     pub(crate) queue: Arc<Queue>,
     configured: Limits,
-    /// Below the configured one once the endpoint has refused a body for its size.
-    max_bytes: usize,
-    /// The next body may be of twice that.
-    grows: bool,
+    size: Size,
     batcher: Batcher,
     waiting: VecDeque<Shipment>,
     in_flight: u32,
@@ -120,8 +122,8 @@ pub(crate) struct Destination {
     backoff: Backoff,
     last_failure: Option<Instant>,
     successes: u64,
-    successes_at_limit: u32,
-    unreadable_in_a_row: u32,
+    refused_in_a_row: u32,
+    last_refused: Option<Instant>,
     /// Part-full batches leave too.
     due: bool,
     /// The open chunks are to be taken first. Not before something can be sent: in an outage a
@@ -137,8 +139,7 @@ impl Destination {
             url,
             queue,
             configured: limits,
-            max_bytes: limits.max_bytes,
-            grows: false,
+            size: Size::new(limits.max_bytes),
             batcher: Batcher::default(),
             waiting: VecDeque::new(),
             in_flight: 0,
@@ -147,8 +148,8 @@ impl Destination {
             backoff: Backoff::default(),
             last_failure: None,
             successes: 0,
-            successes_at_limit: 0,
-            unreadable_in_a_row: 0,
+            refused_in_a_row: 0,
+            last_refused: None,
             due: false,
             collect: false,
             is_closing: false,
@@ -188,11 +189,11 @@ impl Destination {
 
     /// A batch made before a size limit was learned is cut to it.
     fn within_limit(&mut self, mut shipment: Shipment) -> Shipment {
-        if shipment.batch.bytes() <= self.max_bytes || shipment.batch.events() == 1 {
+        if shipment.batch.bytes() <= self.size.learned() || shipment.batch.events() == 1 {
             return shipment;
         }
         let first = shipment.batch.take(self.limits());
-        self.tried(&first);
+        self.size.sent(first.bytes());
         let first = shipment.part(first);
         shipment.body = None;
         if shipment.batch.events() > 0 {
@@ -210,26 +211,17 @@ impl Destination {
         }
         let batch = self.batcher.next(&self.queue, self.limits());
         match &batch {
-            Some(batch) => self.tried(batch),
+            Some(batch) => self.size.sent(batch.bytes()),
             None => self.due = false,
         }
         batch.map(Shipment::new)
     }
 
     fn limits(&self) -> Limits {
-        let max_bytes = match self.grows {
-            true => (self.max_bytes * 2).min(self.configured.max_bytes),
-            false => self.max_bytes,
-        };
         Limits {
-            max_bytes,
+            max_bytes: self.size.next(),
             ..self.configured
         }
-    }
-
-    /// One body beyond the learned limit is enough to learn from.
-    fn tried(&mut self, batch: &Batch) {
-        self.grows &= batch.bytes() <= self.max_bytes;
     }
 
     // What came of an attempt.
@@ -237,17 +229,10 @@ impl Destination {
     pub(crate) fn delivered(&mut self, shipment: Shipment, failed: u32) {
         self.in_flight -= 1;
         self.successes += 1;
-        self.unreadable_in_a_row = 0;
+        self.refused_in_a_row = 0;
         self.backoff.reset();
         self.allowed = (self.allowed + 1).min(MAX_IN_FLIGHT);
-        self.successes_at_limit += 1;
-        // What was taken is known to fit.
-        let fits = shipment.batch.bytes().min(self.configured.max_bytes);
-        self.max_bytes = self.max_bytes.max(fits);
-        if self.successes_at_limit >= GROW_AFTER {
-            self.successes_at_limit = 0;
-            self.grows = self.max_bytes < self.configured.max_bytes;
-        }
+        self.size.taken(shipment.batch.bytes());
         shipment.batch.delivered_except(failed);
     }
 
@@ -297,52 +282,84 @@ impl Destination {
         shipment.batch.dropped(reason);
     }
 
-    /// The body was too large: smaller ones from now on. `false`: it was a single record, which is dropped.
-    pub(crate) fn too_large(&mut self, shipment: Shipment) -> bool {
-        self.in_flight -= 1;
-        self.successes_at_limit = 0;
-        if shipment.batch.events() <= 1 {
-            shipment.batch.dropped(DropReason::TooLarge);
-            return false;
+    /// The endpoint found the body too large. Smaller ones may fit.
+    ///
+    /// A single record is given up like an unreadable one, if its size may explain it; else only after several
+    /// refusals, for something else is wrong that will pass.
+    pub(crate) fn too_large(
+        &mut self,
+        shipment: Shipment,
+        started: Instant,
+        now: Instant,
+    ) -> Verdict {
+        let bytes = shipment.batch.bytes();
+        let is_single = shipment.batch.events() == 1;
+        // While a limit is looked for, one upload at a time is enough to lose.
+        if is_single || self.size.refused(bytes) {
+            self.allowed = 1;
         }
-        // A larger one had left before the limit was learned, or was sent to try it.
-        if shipment.batch.bytes() <= self.max_bytes {
-            self.max_bytes = (shipment.batch.bytes() / 2).max(1);
-        }
-        self.halve(shipment);
-        true
+        let most = if self.size.is_modest(bytes) {
+            MODEST_REFUSALS
+        } else {
+            1
+        };
+        self.turned_away(shipment, started, now, (DropReason::TooLarge, most))
     }
 
     /// The endpoint could not read the body. One record may be at fault, or the configuration.
-    ///
+    pub(crate) fn unreadable(
+        &mut self,
+        shipment: Shipment,
+        started: Instant,
+        now: Instant,
+    ) -> Verdict {
+        self.allowed = 1;
+        self.turned_away(shipment, started, now, (DropReason::Rejected, 1))
+    }
+
     /// Halving finds a record at fault. But a single record is given up only when something else
     /// got through meanwhile; else the fault lies elsewhere, and records would be dropped one by one.
-    pub(crate) fn unreadable(&mut self, mut shipment: Shipment, now: Instant) -> Unreadable {
+    fn turned_away(
+        &mut self,
+        mut shipment: Shipment,
+        started: Instant,
+        now: Instant,
+        (reason, most): (DropReason, u32),
+    ) -> Verdict {
         self.in_flight -= 1;
-        self.unreadable_in_a_row += 1;
-        self.allowed = 1;
         let others_get_through = match shipment.suspect_since {
             Some(successes) => self.successes > successes,
-            None => self.successes > 0 && self.unreadable_in_a_row == 1,
+            None => self.successes > 0 && self.refused_in_a_row == 0,
         };
+        // Attempts that were under way together count once.
+        if self.last_refused.is_none_or(|last| started >= last) {
+            self.refused_in_a_row += 1;
+            self.last_refused = Some(now);
+        }
         shipment.suspect_since.get_or_insert(self.successes);
         if shipment.batch.events() > 1 {
             self.halve(shipment);
-            if self.unreadable_in_a_row < UNREADABLE_IN_A_ROW {
-                return Unreadable::Halved;
+            if self.refused_in_a_row < REFUSED_IN_A_ROW {
+                return Verdict::Again;
             }
-        } else if others_get_through {
-            shipment.batch.dropped(DropReason::Rejected);
-            return Unreadable::Dropped;
         } else {
-            let is_alone = self.waiting.is_empty();
+            if others_get_through {
+                shipment.refusals += 1;
+                if shipment.refusals >= most {
+                    shipment.batch.dropped(reason);
+                    return Verdict::Dropped;
+                }
+                shipment.suspect_since = Some(self.successes);
+            }
+            // Others, if there are any, will tell.
+            let is_alone = self.in_flight == 0 && !self.has_work();
             self.waiting.push_back(shipment);
-            if !is_alone && self.unreadable_in_a_row < UNREADABLE_IN_A_ROW {
-                return Unreadable::Halved;
+            if !is_alone && self.refused_in_a_row < REFUSED_IN_A_ROW {
+                return Verdict::Again;
             }
         }
         self.pause(now + REFUSED_PAUSE, Why::Refused);
-        Unreadable::Waits
+        Verdict::Waits
     }
 
     fn halve(&mut self, mut shipment: Shipment) {
@@ -385,11 +402,17 @@ impl Destination {
 
     /// When to look at this destination again, if something waits for that.
     pub(crate) fn resumes_at(&self) -> Option<Instant> {
-        let has_work = !self.waiting.is_empty()
+        self.pause
+            .filter(|_| self.has_work())
+            .map(|pause| pause.until)
+    }
+
+    /// Whether there is something to send, as far as is known.
+    fn has_work(&self) -> bool {
+        !self.waiting.is_empty()
             || self.due
             || self.batcher.events() > 0
-            || self.queue.wants_worker();
-        self.pause.filter(|_| has_work).map(|pause| pause.until)
+            || self.queue.wants_worker()
     }
 
     /// Nothing can be done but wait for somebody to mend something.

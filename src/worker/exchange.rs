@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rand::RngExt;
 
 use super::Worker;
-use super::destination::{Shipment, Unreadable, Why};
+use super::destination::{Shipment, Verdict, Why};
 use super::response::{self, Answer, Outcome};
 #[cfg(test)]
 use super::tests;
@@ -105,7 +105,7 @@ impl Worker {
         let Some(flight) = self.flights.remove(&id) else {
             return;
         };
-        let index = flight.destination;
+        let (index, started) = (flight.destination, flight.started);
         let sent = flight.shipment.batch.events();
         #[cfg(test)]
         tests::panic_if_planned(tests::Point::Answer, &self.destinations[index].url);
@@ -143,16 +143,22 @@ impl Worker {
                 self.report(index, now, cause, detail);
             }
             Outcome::Split => {
-                if !self.destinations[index].too_large(flight.shipment) {
-                    let what = "a record was too large even alone (HTTP 413)".to_owned();
-                    self.report(index, now, Cause::TooLarge, what);
-                }
+                let bytes = flight.shipment.batch.bytes();
+                let verdict = self.destinations[index].too_large(flight.shipment, started, now);
+                let what = match verdict {
+                    Verdict::Again => return,
+                    Verdict::Dropped => {
+                        format!("a record of {bytes} bytes was too large even alone (HTTP 413)")
+                    }
+                    Verdict::Waits => format!("even {bytes} bytes are too large (HTTP 413)"),
+                };
+                self.report(index, now, Cause::TooLarge, what);
             }
             Outcome::Unreadable { detail } => {
-                match self.destinations[index].unreadable(flight.shipment, now) {
-                    Unreadable::Halved => {}
-                    Unreadable::Dropped => self.report_rejections(index, now, 1, vec![detail]),
-                    Unreadable::Waits => self.report(index, now, Cause::BadRequest, detail),
+                match self.destinations[index].unreadable(flight.shipment, started, now) {
+                    Verdict::Again => {}
+                    Verdict::Dropped => self.report_rejections(index, now, 1, vec![detail]),
+                    Verdict::Waits => self.report(index, now, Cause::BadRequest, detail),
                 }
             }
             Outcome::Refused { detail, .. } if answer.status == PROXY_AUTHENTICATION => {

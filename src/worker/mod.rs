@@ -12,6 +12,7 @@ mod exchange;
 mod heartbeat;
 mod report;
 mod response;
+mod size;
 mod transport;
 mod trouble;
 mod words;

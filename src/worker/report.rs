@@ -87,7 +87,10 @@ impl Worker {
         let effect = match cause {
             Cause::Quota => lost(&[DropReason::Quota]),
             Cause::Rejected => lost(&[DropReason::Rejected]),
-            Cause::TooLarge => lost(&[DropReason::TooLarge]),
+            // Before any is dropped for it, all of them wait.
+            Cause::TooLarge if stats.dropped_for(DropReason::TooLarge) > 0 => {
+                lost(&[DropReason::TooLarge])
+            }
             Cause::Internal => lost(&[DropReason::Internal]),
             Cause::Warning => "the records were stored, in part".to_owned(),
             Cause::QueueFull => format!(

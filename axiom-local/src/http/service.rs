@@ -49,6 +49,11 @@ pub(crate) async fn answer(
             return scissors.cut(Cut::Close).await;
         }
     };
+    let refusal = shared.store().plan.refusal(body.length);
+    if let Some(refusal) = &refusal {
+        shared.update(index, |request| request.fault = Some(refusal.name()));
+    }
+    let fault = refusal.unwrap_or(fault);
     wait(fault.delay).await;
     let mut exchange = Exchange {
         shared: &shared,
@@ -136,14 +141,18 @@ impl Exchange<'_> {
     fn perform(&mut self, body: Wire, fault: &Fault) -> Answer {
         self.notes.wire_bytes = body.length;
         let stores = match &fault.kind {
-            Kind::Status(code) => {
+            Kind::Status(_) | Kind::OverLimit(_) => {
+                let code = match fault.kind {
+                    Kind::Status(code) => code,
+                    _ => 413,
+                };
                 // The body is looked at, so that `requests()` can tell how many events were turned away.
                 drop(self.open(body));
-                let message = hyper::StatusCode::from_u16(*code)
+                let message = hyper::StatusCode::from_u16(code)
                     .ok()
                     .and_then(|status| status.canonical_reason())
                     .map_or_else(|| format!("status {code}"), str::to_owned);
-                let plain = Answer::error(*code, &message);
+                let plain = Answer::error(code, &message);
                 return Answer {
                     body: fault.body.clone().unwrap_or(plain.body),
                     ..plain

@@ -49,6 +49,26 @@ fn a_status_comes_with_its_headers_and_stores_nothing() {
 }
 
 #[test]
+fn a_limit_on_the_wire_goes_by_size_and_before_other_faults_and_breaks_no_rule() {
+    let server = Server::start().unwrap();
+    let small = one("\"n\":1");
+    let large = one(&format!("\"m\":\"{}\"", "x".repeat(1_000)));
+    server.max_wire_bytes(Some(small.body.len()));
+    server.always(Some(Fault::status(503)));
+    assert_eq!(large.send(server.addr()).status, 413);
+    assert_eq!(small.send(server.addr()).status, 503);
+    server.always(None);
+    assert_eq!(small.send(server.addr()).status, 200);
+    server.max_wire_bytes(None);
+    assert_eq!(large.send(server.addr()).status, 200);
+    let fault = format!("over {} bytes", small.body.len());
+    let faults: Vec<_> = server.requests().into_iter().map(|r| r.fault).collect();
+    let expected = [Some(fault), Some("status 503".into()), None, None];
+    assert_eq!(faults, expected);
+    assert_eq!((server.ingested(), server.violations()), (2, vec![]));
+}
+
+#[test]
 fn a_status_without_a_body_has_a_message() {
     for (code, status, message) in [
         (503, 503, "Service Unavailable"),

@@ -42,6 +42,17 @@ impl Bench {
         self.destination.make_due();
     }
 
+    fn record_long(&mut self, bytes: usize) {
+        self.destination
+            .queue
+            .push(format!("{{\"text\":\"{}\"}}\n", "x".repeat(bytes)).as_bytes());
+        self.destination.make_due();
+    }
+
+    fn too_large(&mut self, shipment: Shipment) -> Verdict {
+        self.destination.too_large(shipment, self.now, self.now)
+    }
+
     fn next(&mut self) -> Option<Shipment> {
         self.destination.next(self.now, true)
     }
@@ -69,7 +80,7 @@ impl Bench {
                 .iter()
                 .any(|seq| body.contains(&format!("{{\"seq\":{seq}}}")))
             {
-                self.destination.unreadable(shipment, self.now);
+                self.destination.unreadable(shipment, self.now, self.now);
             } else {
                 self.destination.delivered(shipment, 0);
             }
@@ -111,12 +122,12 @@ fn an_endpoint_that_can_read_nothing_costs_no_record_and_is_probed_slowly() {
     for _ in 0..20 {
         while let Some(shipment) = bench.next() {
             requests += 1;
-            bench.destination.unreadable(shipment, bench.now);
+            bench.destination.unreadable(shipment, bench.now, bench.now);
         }
         assert_eq!(bench.destination.paused(bench.now), REFUSED);
         bench.pass(REFUSED_PAUSE);
     }
-    assert!(requests <= UNREADABLE_IN_A_ROW + 20, "{requests} requests");
+    assert!(requests <= REFUSED_IN_A_ROW + 20, "{requests} requests");
     assert_eq!(bench.stats().dropped(), 0);
     bench.serve_all_but(&[]);
     assert_eq!(bench.stats().delivered(), 10_000);
@@ -148,40 +159,13 @@ fn bad_records_at_the_very_start_do_not_block_those_after_them() {
     assert_eq!(bench.stats().delivered(), 97);
 }
 
-#[test]
-fn too_large_bodies_are_halved_until_they_fit_and_later_ones_are_cut_to_size() {
-    let mut bench = Bench::new(10_000);
-    let (mut refused, mut taken) = (0, 0);
-    while let Some(shipment) = bench.next() {
-        if shipment.batch.bytes() > 20_000 {
-            refused += 1;
-            assert!(bench.destination.too_large(shipment));
-        } else {
-            taken += shipment.batch.events();
-            bench.destination.delivered(shipment, 0);
-        }
-    }
-    assert_eq!(taken, 10_000);
-    // 10,000 records of about 14 bytes: 140 KB, 70, 35, 17.
-    assert_eq!(refused, 3);
-    assert_eq!(bench.stats().delivered(), 10_000);
-}
-
-#[test]
-fn a_record_too_large_alone_is_dropped_with_its_reason() {
-    let mut bench = Bench::new(1);
-    let shipment = bench.next().unwrap();
-    assert!(!bench.destination.too_large(shipment));
-    assert_eq!(bench.dropped(DropReason::TooLarge), 1);
-}
-
 /// An endpoint that takes bodies of so many bytes. Returns how many it took and how many it refused.
 fn serve_up_to(bench: &mut Bench, limit: usize) -> (u32, u32) {
     let (mut taken, mut refused) = (0, 0);
     while let Some(shipment) = bench.next() {
         if shipment.batch.bytes() > limit {
             refused += 1;
-            assert!(bench.destination.too_large(shipment));
+            bench.too_large(shipment);
         } else {
             taken += 1;
             bench.destination.delivered(shipment, 0);
@@ -191,27 +175,142 @@ fn serve_up_to(bench: &mut Bench, limit: usize) -> (u32, u32) {
 }
 
 #[test]
-fn a_learned_size_limit_is_forgotten_after_many_successes() {
-    let mut bench = Bench::new(100);
-    serve_up_to(&mut bench, 100);
-    assert!(bench.destination.max_bytes <= 100);
-    let mut requests = 0;
-    while requests < 5_000 {
-        bench.record(100..200);
-        requests += serve_up_to(&mut bench, usize::MAX).0;
-    }
-    bench.record(100..200);
-    assert_eq!(serve_up_to(&mut bench, usize::MAX), (1, 0));
+fn too_large_bodies_are_halved_until_they_fit_and_later_ones_are_cut_to_size() {
+    let mut bench = Bench::new(10_000);
+    // 10,000 records of about 14 bytes: 140 KB, 70, 35, 17.5. Then trials of 35 KB.
+    let (taken, refused) = serve_up_to(&mut bench, 20_000);
+    assert_eq!(bench.stats().delivered(), 10_000);
+    assert!(taken <= 10 && refused <= 3 + 2, "{refused} of {taken}");
 }
 
 #[test]
-fn a_size_limit_that_stands_is_tried_with_one_body_in_64() {
-    let mut bench = Bench::new(10_000);
-    serve_up_to(&mut bench, 1_000);
-    bench.record(0..100_000);
-    let (taken, refused) = serve_up_to(&mut bench, 1_000);
-    assert!(taken > 1_400 && refused > 0, "{taken} taken");
-    assert!(refused <= taken / GROW_AFTER + 1, "{refused} of {taken}");
+fn a_record_whose_size_explains_it_is_dropped_alone_once_others_got_through() {
+    let mut bench = Bench::new(1);
+    bench.record_long(100_000);
+    bench.record(1..1_000);
+    serve_up_to(&mut bench, 50_000);
+    assert_eq!(bench.dropped(DropReason::TooLarge), 1);
+    assert_eq!(bench.stats().delivered(), 1_000);
+    // At once when it comes by itself, right after a success.
+    bench.record(0..1);
+    serve_up_to(&mut bench, 50_000);
+    bench.record_long(100_000);
+    assert_eq!(serve_up_to(&mut bench, 50_000), (0, 1));
+    assert_eq!(bench.dropped(DropReason::TooLarge), 2);
+}
+
+#[test]
+fn a_limit_that_came_later_drops_what_is_too_large_for_it() {
+    let mut bench = Bench::new(1);
+    bench.record_long(100_000);
+    serve_up_to(&mut bench, usize::MAX);
+    bench.record_long(100_000);
+    for _ in 0..5 {
+        bench.record(1..2);
+        serve_up_to(&mut bench, 50_000);
+        bench.pass(REFUSED_PAUSE);
+    }
+    assert_eq!(bench.dropped(DropReason::TooLarge), 1, "{}", bench.stats());
+    assert_eq!(bench.stats().pending(), 0);
+}
+
+#[test]
+fn an_endpoint_that_finds_everything_too_large_costs_no_record_and_is_probed_slowly() {
+    for events in [1, 3, 10_000, 50_000] {
+        for was_well in [false, true] {
+            let mut bench = Bench::new(if was_well { 5 } else { 0 });
+            serve_up_to(&mut bench, usize::MAX);
+            bench.record(0..events);
+            let mut requests = 0;
+            for _ in 0..20 {
+                requests += serve_up_to(&mut bench, 0).1;
+                assert_eq!(bench.destination.paused(bench.now), REFUSED);
+                bench.pass(REFUSED_PAUSE);
+            }
+            assert!(requests <= REFUSED_IN_A_ROW + 20, "{requests} requests");
+            assert_eq!(bench.stats().dropped(), 0);
+            // It heals within a few requests for each doubling.
+            let (taken, _) = serve_up_to(&mut bench, usize::MAX);
+            assert!(taken < 120, "{taken} requests");
+            assert_eq!(bench.stats().pending(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_small_record_that_meets_a_passing_413_is_delivered() {
+    let mut bench = Bench::new(1);
+    serve_up_to(&mut bench, usize::MAX);
+    for seq in 1..100 {
+        bench.record(seq..seq + 1);
+        serve_up_to(&mut bench, 0);
+        assert_eq!(bench.destination.paused(bench.now), REFUSED);
+        bench.pass(REFUSED_PAUSE);
+        serve_up_to(&mut bench, usize::MAX);
+    }
+    assert_eq!(bench.stats().delivered(), 100);
+}
+
+#[test]
+fn a_small_record_that_is_refused_each_time_while_others_pass_is_given_up() {
+    let mut bench = Bench::new(11);
+    let mut requests = 0;
+    for _ in 0..4 {
+        while let Some(shipment) = bench.next() {
+            requests += 1;
+            let body: Vec<u8> = shipment.batch.parts().flatten().copied().collect();
+            if String::from_utf8(body).unwrap().contains(":10}") {
+                bench.too_large(shipment);
+            } else {
+                bench.destination.delivered(shipment, 0);
+            }
+        }
+        bench.pass(REFUSED_PAUSE);
+        bench.record(0..1);
+    }
+    assert_eq!(bench.dropped(DropReason::TooLarge), 1, "{}", bench.stats());
+    assert!(requests < 20, "{requests} requests");
+}
+
+#[test]
+fn passing_413s_cost_no_record_and_leave_bodies_large() {
+    let mut bench = Bench::new(0);
+    let (mut requests, mut largest) = (0, 0);
+    for round in 0..200 {
+        bench.record(0..1_000);
+        while let Some(shipment) = bench.next() {
+            requests += 1;
+            if requests % 10 == 0 {
+                bench.too_large(shipment);
+            } else {
+                largest = shipment.batch.events().max(largest);
+                bench.destination.delivered(shipment, 0);
+            }
+        }
+        if round % 10 == 9 {
+            assert_eq!(largest, 1_000, "in round {round}");
+            largest = 0;
+        }
+        bench.pass(REFUSED_PAUSE);
+    }
+    assert_eq!(bench.stats().delivered(), 200_000);
+    assert!(requests < 600, "{requests} requests for 200 bodies");
+}
+
+#[test]
+fn bodies_that_are_refused_together_count_once_and_do_not_stop_everything() {
+    let mut bench = Bench::new(160_000);
+    bench.destination.allowed = MAX_IN_FLIGHT;
+    let flights: Vec<_> = std::iter::from_fn(|| bench.next()).collect();
+    assert_eq!(flights.len(), 16);
+    let started = bench.now;
+    bench.pass(Duration::from_millis(10));
+    for shipment in flights {
+        bench.destination.unreadable(shipment, started, bench.now);
+    }
+    assert_eq!(bench.destination.paused(bench.now), None);
+    serve_up_to(&mut bench, usize::MAX);
+    assert_eq!(bench.stats().delivered(), 160_000);
 }
 
 #[test]
