@@ -1,7 +1,7 @@
 //! What a record costs the thread that makes it: `cargo bench --bench hot_path`.
 //!
-//! Prints, side by side, a bare registry, fmt's JSON into a sink, and this layer delivering to a local
-//! endpoint: nanoseconds and allocations per operation on the calling thread. Each subject runs in a
+//! Prints, side by side, a bare registry, fmt's JSON into a sink, tracing-opentelemetry with a batch exporter that throws
+//! its spans away (to it, an event outside of spans is nothing), and this layer delivering to a local endpoint: nanoseconds and allocations per operation on the calling thread. Each subject runs in a
 //! process of its own, as the global default, and the endpoint in another, so that nothing of one slows another.
 //!
 //! Operations come in bursts of 200 every 4 ms (50,000 a second), which is how services record. `--tight` leaves out
@@ -13,10 +13,13 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 use tracing::{Span, info, info_span};
 use tracing_subscriber::prelude::*;
 
-const SUBJECTS: [&str; 3] = ["registry", "fmt-json", "axiom"];
+const SUBJECTS: [&str; 4] = ["registry", "fmt-json", "opentelemetry", "axiom"];
 type Operation = fn(u64);
 
 const OPERATIONS: [(&str, Operation); 4] = [
@@ -159,6 +162,17 @@ fn compare(mode: Mode) {
     }
 }
 
+/// Takes spans and does nothing with them: neither encoding nor network.
+#[derive(Debug)]
+struct Nowhere;
+
+impl SpanExporter for Nowhere {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        drop(batch);
+        Ok(())
+    }
+}
+
 fn median(runs: &[[f64; 4]]) -> [f64; 4] {
     std::array::from_fn(|column| {
         let mut values: Vec<f64> = runs.iter().map(|run| run[column]).collect();
@@ -176,6 +190,13 @@ fn measure(subject: &str, url: &str, mode: Mode) {
             let layer = tracing_subscriber::fmt::layer()
                 .json()
                 .with_writer(io::sink);
+            tracing_subscriber::registry().with(layer).init();
+        }
+        "opentelemetry" => {
+            let provider = SdkTracerProvider::builder()
+                .with_batch_exporter(Nowhere)
+                .build();
+            let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("bench"));
             tracing_subscriber::registry().with(layer).init();
         }
         "axiom" => {
