@@ -38,6 +38,8 @@ dtor::declarative::dtor! {
             end_all(&hooked.cloned().collect::<Vec<_>>());
         }
         for pipeline in pipelines {
+            pipeline.report_late();
+            pipeline.late().hear_out();
             report_loss(&pipeline);
         }
     }

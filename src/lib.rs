@@ -97,6 +97,7 @@ mod guard;
 mod init;
 #[cfg(feature = "http")]
 mod integration;
+mod late;
 mod pipeline;
 mod queue;
 mod schema;
