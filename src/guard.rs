@@ -25,6 +25,10 @@ const LAST_WORD: Duration = Duration::from_millis(250);
 /// function does not return is dropped at its end. Everything recorded after that is counted as
 /// [`AfterShutdown`](crate::DropReason::AfterShutdown), and the diagnostics say so once.
 ///
+/// `#[tokio::main]` drops what `main` holds first and cancels the tasks that still run after that; the spans which these are in
+/// then close too late. Let them end before, or hold the guard outside of the runtime: make it in a plain `main` and
+/// run the rest by `Runtime::block_on`, with the runtime dropped before the guard.
+///
 /// Every method may be called from any thread, inside or outside any async runtime, and returns
 /// within its deadline whatever the endpoint does. The methods that wait block the calling thread, but
 /// never need it: delivery happens on a thread of its own.

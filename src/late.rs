@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-/// A runtime and destructors that wind down after the guard may record a little. A program that goes on without it
-/// records for longer.
+/// A runtime and destructors that wind down after the guard may record a little, which is said at the exit. A program
+/// that goes on without it records for longer.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// What the end of the process waits for whoever is just saying it. A hook of the application's may take longer.
@@ -34,10 +34,17 @@ impl Late {
         self.from.set(now + grace).ok();
     }
 
-    /// A record came too late. `true` for the first one that is worth a word.
+    /// A record came too late. `true` for the first one that is worth a word at once.
     pub(crate) fn see(&self, now: Instant) -> bool {
         let is_due = self.from.get().is_some_and(|from| now >= *from);
         is_due && self.advance(NONE, SEEN)
+    }
+
+    /// The process ends, and some records came too late: even these few are worth a word.
+    pub(crate) fn see_at_exit(&self) {
+        if self.from.get().is_some() {
+            self.advance(NONE, SEEN);
+        }
     }
 
     /// Says it, unless there is nothing to say or somebody else does.
@@ -67,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_while_a_runtime_winds_down_are_no_news_and_later_ones_are_once() {
+    fn records_while_a_runtime_winds_down_wait_for_the_exit_and_later_ones_are_told_once() {
         let (late, start) = (Late::default(), Instant::now());
         assert!(!late.see(start), "the guard is still there");
         late.guard_dropped(start, true);
@@ -77,6 +84,8 @@ mod tests {
         assert!(!late.see(start + GRACE), "seen before");
         let mut said = 0;
         late.say(|| said += 1);
+        late.say(|| said += 1);
+        late.see_at_exit();
         late.say(|| said += 1);
         assert_eq!(said, 1);
     }

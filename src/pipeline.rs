@@ -218,8 +218,16 @@ impl Pipeline {
         drop(thread.spawn(say));
     }
 
-    /// Says, unless that was done, that the program goes on after the guard was dropped.
-    pub(crate) fn report_late(&self) {
+    pub(crate) fn report_late_at_exit(&self) {
+        if self.stats().dropped_for(DropReason::AfterShutdown) > 0 {
+            self.late.see_at_exit();
+        }
+        self.report_late();
+        self.late.hear_out();
+    }
+
+    /// Says, unless that was done, what came after the guard was dropped.
+    fn report_late(&self) {
         self.late.say(|| {
             let effect = match self.stats().dropped_for(DropReason::AfterShutdown) {
                 1 => "1 record was dropped for this so far".to_owned(),
@@ -227,9 +235,9 @@ impl Pipeline {
             };
             let diagnostic = Diagnostic::new(
                 Cause::AfterShutdown,
-                "the program records although the guard was dropped",
+                "records were made after the guard was dropped",
                 effect,
-                "bind the guard to a variable that lives as long as the program: not to `_`, nor inside a function that returns",
+                "keep the guard until the last record: bind it neither to `_` nor inside a function that returns, and let tasks end before it, also those that #[tokio::main] cancels after the end of main",
             );
             self.diag().report("", Instant::now(), diagnostic);
         });

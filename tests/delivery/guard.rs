@@ -296,7 +296,7 @@ fn a_program_that_records_without_a_guard_hears_of_it_once() {
     });
     let said = heard.recv_timeout(LONG).unwrap();
     assert_eq!(said.cause(), Cause::AfterShutdown);
-    assert!(said.fix().contains("bind the guard"), "{said}");
+    assert!(said.fix().contains("keep the guard"), "{said}");
     drop(program);
     assert!(heard.recv().is_err(), "once");
 }
