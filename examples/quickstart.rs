@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use axiom_local::render::{Style, everything};
@@ -39,10 +40,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let stats = guard.shutdown(Duration::from_secs(5))?;
     match &local {
         Some(server) => {
-            print!(
-                "{}",
-                everything(&server.all_events(), Style { color: true })
-            );
+            let color = std::io::stdout().is_terminal();
+            print!("{}", everything(&server.all_events(), Style { color }));
             println!(
                 "{} violations of Axiom's contract",
                 server.violations_seen()

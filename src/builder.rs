@@ -238,7 +238,7 @@ impl Builder {
         self
     }
 
-    /// How a batch is compressed. Default [`Compression::Zstd`].
+    /// How a batch is compressed. Default [`Compression::Zstd`]; without the feature `zstd`, [`Compression::Gzip`].
     pub fn compression(mut self, compression: Compression) -> Self {
         self.settings.compression = compression;
         self
@@ -361,12 +361,13 @@ impl Builder {
     /// Hears of the layer's own trouble, such as a refused token or dropped records, instead of the line on
     /// stderr. Default: none.
     ///
-    /// It is called on the layer's own thread, which delivers nothing meanwhile: it must not wait. What
-    /// it records with `tracing` is not delivered by this layer.
+    /// It is called on a thread of the layer's own, most often the one that delivers, which does not meanwhile: it must not wait.
+    /// At the end of the process it may be called on the thread that ends it. What it records with `tracing` is not
+    /// delivered by this layer.
     ///
     /// # Examples
     /// ```
-    /// let builder = axiom_layer::builder().on_diagnostic(|diagnostic| eprintln!("axiom: {diagnostic:?}"));
+    /// let builder = axiom_layer::builder().on_diagnostic(|diagnostic| eprintln!("axiom: {diagnostic}"));
     /// # let _: axiom_layer::Builder = builder;
     /// ```
     pub fn on_diagnostic(mut self, hook: impl Fn(&Diagnostic) + Send + Sync + 'static) -> Self {

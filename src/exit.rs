@@ -38,6 +38,7 @@ dtor::declarative::dtor! {
             end_all(&hooked.cloned().collect::<Vec<_>>());
         }
         for pipeline in pipelines {
+            pipeline.report_late_at_exit();
             report_loss(&pipeline);
         }
     }

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::diag::{Cause, Diagnostic};
 use crate::error::FlushError;
 use crate::pipeline::Pipeline;
 use crate::stats::Stats;
@@ -22,8 +21,13 @@ const LAST_WORD: Duration = Duration::from_millis(250);
 /// Keeps the layer delivering. Dropping it delivers what was recorded, within the shutdown timeout.
 ///
 /// Bind it to a variable that lives as long as the program records, as in
-/// `let (layer, guard) = axiom_layer::builder().build()?;`. A guard bound to `_` is dropped at once, and
-/// everything recorded after that is counted as [`AfterShutdown`](crate::DropReason::AfterShutdown).
+/// `let (layer, guard) = axiom_layer::builder().build()?;`. A guard bound to `_` is dropped at once, one that a setup
+/// function does not return is dropped at its end. Everything recorded after that is counted as
+/// [`AfterShutdown`](crate::DropReason::AfterShutdown), and the diagnostics say so once.
+///
+/// `#[tokio::main]` drops what `main` holds first and cancels the tasks that still run after that; the spans which these are in
+/// then close too late. Let them end before, or hold the guard outside of the runtime: make it in a plain `main` and
+/// run the rest by `Runtime::block_on`, with the runtime dropped before the guard.
 ///
 /// Every method may be called from any thread, inside or outside any async runtime, and returns
 /// within its deadline whatever the endpoint does. The methods that wait block the calling thread, but
@@ -117,15 +121,9 @@ impl Drop for Guard {
         if !pipeline.is_open() {
             return;
         }
-        if pipeline.stats().recorded() == 0 {
-            let diagnostic = Diagnostic::new(
-                Cause::AfterShutdown,
-                "the guard was dropped before anything was recorded",
-                "what is recorded from now on is dropped",
-                "bind the guard to a variable that lives as long as the program, not to `_`",
-            );
-            pipeline.diag().report("", Instant::now(), diagnostic);
-        }
+        // A program that had nothing to say may have bound it well: only records that come after tell.
+        let saw_records = pipeline.stats().recorded() > 0;
+        pipeline.late().guard_dropped(Instant::now(), saw_records);
         // What was lost is in the ledger, and the worker has spoken of it.
         end(pipeline, pipeline.shutdown_timeout());
     }

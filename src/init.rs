@@ -30,7 +30,9 @@ pub fn init() -> Result<Guard, BuildError> {
         .with_default_directive(LevelFilter::INFO.into())
         .from_env()
         .map_err(|error| {
-            BuildError::system("RUST_LOG can not be read", error)
+            let given = std::env::var_os(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+            BuildError::system("RUST_LOG can not be read:", error)
+                .other(&given.to_string_lossy())
                 .fix("use directives such as `info,my_crate=debug`")
         })?;
     let (layer, guard) = crate::builder().build()?;

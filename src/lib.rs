@@ -1,11 +1,14 @@
 //! A [`tracing`] layer that delivers spans and events to [Axiom](https://axiom.co).
 //!
 //! ```no_run
+//! use tracing_subscriber::filter::LevelFilter;
 //! use tracing_subscriber::prelude::*;
 //!
 //! // AXIOM_TOKEN, AXIOM_DATASET, … unless set here
 //! let (axiom, guard) = axiom_layer::builder().service_name("checkout").build()?;
-//! tracing_subscriber::registry().with(axiom).init();
+//! tracing_subscriber::registry()
+//!     .with(axiom.with_filter(LevelFilter::INFO))
+//!     .init();
 //!
 //! tracing::info!(order = 4711, "order placed");
 //!
@@ -15,7 +18,8 @@
 //! ```
 //!
 //! Existing instrumentation needs no change. The layer composes like any other: with filters, boxed, in an
-//! `Option`, behind `reload`, or twice in one registry. [`init()`] is the one line for a program that wants
+//! `Option`, behind `reload`, or twice in one registry. It has no filter of its own: without one, everything down to
+//! TRACE is sent, what dependencies record included. [`init()`] is the one line for a program that wants
 //! nothing else.
 //!
 //! # What is promised
@@ -34,8 +38,11 @@
 //!
 //! **Memory.** The queue's budget, and less than 8 MiB for what is under way.
 //!
-//! **Threads.** One, named `axiom-layer`, with a runtime of its own (and short-lived ones for name resolution). Nothing runs
-//! on the application's runtime, and what the HTTP client logs on these threads is never ingested.
+//! **Threads.** One, named `axiom-layer`, with a runtime of its own (and short-lived ones, for name resolution and to
+//! tell of records after the guard). Nothing runs
+//! on the application's runtime, and what the HTTP client logs on these threads is never ingested. Other layers do see
+//! it: a console at DEBUG shows some lines for each request. To hide them there, filter the targets `hyper_util`, `h2`,
+//! `reqwest` and `rustls`, as in `RUST_LOG=debug,hyper_util=info,h2=info,reqwest=info,rustls=info`.
 //!
 //! # Shutdown
 //!
@@ -55,7 +62,19 @@
 //! Spans get random 128-bit trace ids and 64-bit span ids. [`SpanExt`] continues a caller's trace, reads the context to send
 //! to others ([`TraceContext`]) and adds links. The fields `otel.name`, `otel.kind`, `otel.status_code` and
 //! `otel.status_description` mean what they mean to `tracing-opentelemetry`. An ERROR event marks its span, and so
-//! do an error among the fields and a panic.
+//! do a panic and an error among the span's fields that is recorded as one, `&dyn Error`; one that is recorded by `%` or `?` is
+//! mere text.
+//!
+//! # Values
+//!
+//! Fields keep their types, and go into `attributes` unless [`field_placement`](Builder::field_placement) says otherwise.
+//! Integers that need more than 64 bits with a sign (an `u64` from 2⁶³ on too) are text, as Axiom has no such number; NaN and
+//! infinities are null; bytes are hex; what is recorded by `%` or `?` is text; a `None` and a field that stays `Empty` are absent.
+//! An error recorded as `&dyn Error` is its text and that of its causes, with OpenTelemetry's `exception.message`, `exception.type` and, if
+//! it has causes, `exception.stacktrace` beside it.
+//!
+//! A value is shortened to 256 KiB, and a record has at most 250 fields and 1,000,000 bytes. A record that lost something to a limit,
+//! or to a `Debug` that panicked, has the field `incomplete`: how many of its values this befell.
 //!
 //! # Features
 //!
@@ -97,6 +116,7 @@ mod guard;
 mod init;
 #[cfg(feature = "http")]
 mod integration;
+mod late;
 mod pipeline;
 mod queue;
 mod schema;

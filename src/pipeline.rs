@@ -12,14 +12,16 @@ use reqwest::header::HeaderValue;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{Config, Destination, Endpoint};
-use crate::diag::{Diag, Sink};
+use crate::diag::{Cause, Diag, Diagnostic, Sink};
 use crate::error::BuildError;
 use crate::exit;
+use crate::fence;
 use crate::fork::Process;
 use crate::frontend::{AxiomLayer, CallsiteOptions, Options, Placement};
 use crate::guard::Guard;
+use crate::late::Late;
 use crate::queue::{Mark, Queue, Signal};
-use crate::stats::{Counters, Stats};
+use crate::stats::{Counters, DropReason, Stats};
 use crate::worker::{
     self, Command, Credentials, Encoder, Flushed, Heartbeat, Layout, Shared, Source,
 };
@@ -32,6 +34,7 @@ pub(crate) struct Pipeline {
     shared: Arc<Shared>,
     commands: mpsc::UnboundedSender<Command>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    late: Late,
     /// In a child of the process that this was made in.
     child: OnceLock<Arc<Pipeline>>,
 }
@@ -95,6 +98,7 @@ impl Pipeline {
             shared,
             commands,
             thread: Mutex::new(Some(thread)),
+            late: Late::default(),
             child: OnceLock::new(),
         })
     }
@@ -111,6 +115,7 @@ impl Pipeline {
             shared,
             commands: mpsc::unbounded_channel().0,
             thread: Mutex::new(None),
+            late: Late::default(),
             child: OnceLock::new(),
         }
     }
@@ -191,6 +196,51 @@ impl Pipeline {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .is_some()
+    }
+
+    pub(crate) fn late(&self) -> &Late {
+        &self.late
+    }
+
+    /// A record came after the shutdown, and was counted.
+    #[cold]
+    pub(crate) fn recorded_late(self: &Arc<Self>) {
+        if !self.late.see(Instant::now()) {
+            return;
+        }
+        let pipeline = Arc::clone(self);
+        let say = move || {
+            fence::raise();
+            pipeline.report_late();
+        };
+        let thread = std::thread::Builder::new().name("axiom-layer-late".into());
+        // Without a thread it is said at the exit.
+        drop(thread.spawn(say));
+    }
+
+    pub(crate) fn report_late_at_exit(&self) {
+        if self.stats().dropped_for(DropReason::AfterShutdown) > 0 {
+            self.late.see_at_exit();
+        }
+        self.report_late();
+        self.late.hear_out();
+    }
+
+    /// Says, unless that was done, what came after the guard was dropped.
+    fn report_late(&self) {
+        self.late.say(|| {
+            let effect = match self.stats().dropped_for(DropReason::AfterShutdown) {
+                1 => "1 record was dropped for this so far".to_owned(),
+                records => format!("{records} records were dropped for this so far"),
+            };
+            let diagnostic = Diagnostic::new(
+                Cause::AfterShutdown,
+                "records were made after the guard was dropped",
+                effect,
+                "keep the guard until the last record: bind it neither to `_` nor inside a function that returns, and let tasks end before it, also those that #[tokio::main] cancels after the end of main",
+            );
+            self.diag().report("", Instant::now(), diagnostic);
+        });
     }
 
     /// Asks for the delivery of what was recorded so far.

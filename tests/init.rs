@@ -141,7 +141,7 @@ fn a_wrong_setting_is_an_error_that_names_it_and_what_fixes_it() {
         ),
         (
             &[("RUST_LOG", "shop=loud=x")],
-            "RUST_LOG can not be read; use directives such as `info,my_crate=debug`",
+            "RUST_LOG can not be read: \"shop=loud=x\"; use directives such as `info,my_crate=debug`",
         ),
         (
             &[

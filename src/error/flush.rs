@@ -6,10 +6,10 @@ use std::fmt;
 use crate::stats::Stats;
 
 /// Why a flush or a shutdown is no clean one. Always with the ledger as it was then.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FlushError(Box<Parts>);
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Parts {
     kind: Kind,
     stats: Stats,
@@ -96,4 +96,28 @@ impl fmt::Display for FlushError {
     }
 }
 
+/// The message: `main` prints an error that it returns with `Debug`.
+impl fmt::Debug for FlushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FlushError({self})")
+    }
+}
+
 impl Error for FlushError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::{Counters, DropReason};
+
+    #[test]
+    fn what_main_prints_of_it_is_the_message() {
+        let counters = Counters::default();
+        counters.add_dropped(DropReason::Shutdown, 2);
+        let error = FlushError::lost(2, counters.snapshot(|| 2));
+        assert_eq!(
+            format!("{error:?}"),
+            "FlushError(2 records were dropped: recorded 2 = delivered 0 + dropped 2 + pending 0 (dropped: shutdown 2))"
+        );
+    }
+}

@@ -100,10 +100,13 @@ impl AxiomLayer {
         if incomplete > 0 {
             pipeline.counters().add_incomplete();
         }
-        if is_span {
-            pipeline.spans().push(line);
+        let is_open = if is_span {
+            pipeline.spans().push(line)
         } else {
-            pipeline.events().push(line);
+            pipeline.events().push(line)
+        };
+        if !is_open {
+            pipeline.recorded_late();
         }
     }
 

@@ -135,10 +135,11 @@ impl Queue {
         })
     }
 
-    /// Appends one line, newline included, or counts why it could not.
-    pub(crate) fn push(&self, line: &[u8]) {
+    /// Appends one line, newline included, or counts why it could not. `false`: the queue is closed.
+    pub(crate) fn push(&self, line: &[u8]) -> bool {
         if self.closed.load(Ordering::Relaxed) {
-            return self.counters.add_dropped(DropReason::AfterShutdown, 1);
+            self.counters.add_dropped(DropReason::AfterShutdown, 1);
+            return false;
         }
         let pushed = if line.len() > CHUNK_BYTES {
             self.push_long(line)
@@ -156,6 +157,7 @@ impl Queue {
             }
             None => self.counters.add_dropped(DropReason::QueueFull, 1),
         }
+        true
     }
 
     fn push_short(&self, line: &[u8]) -> Option<()> {

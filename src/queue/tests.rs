@@ -129,7 +129,7 @@ fn blocked_producer_goes_on_when_a_chunk_is_freed() {
     );
     let line = [b'x'; CHUNK_BYTES];
     std::thread::scope(|scope| {
-        let producer = scope.spawn(|| (0..50).for_each(|_| queue.push(&line)));
+        let producer = scope.spawn(|| (0..50).all(|_| queue.push(&line)));
         while !producer.is_finished() {
             drain(&queue);
             std::thread::yield_now();

@@ -1,13 +1,16 @@
 //! Where a guard may be dropped: anywhere. It returns in time and everything has arrived.
 
 use std::future::Future;
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use axiom_layer::{DropReason, Guard};
+use axiom_layer::{Cause, Diagnostic, DropReason, Guard};
 use axiom_local::Server;
 use tokio::runtime::{Builder, Runtime};
+use tracing::Dispatch;
+use tracing_subscriber::prelude::*;
 
 use crate::audit::{Held, account};
 use crate::common::{GRACE, LONG, Program, server, timed};
@@ -257,4 +260,43 @@ fn records_that_race_with_the_shutdown_are_delivered_or_counted() {
         let late = account.dropped(DropReason::AfterShutdown);
         assert_eq!(account.lost(), late + account.dropped(DropReason::Shutdown));
     }
+}
+
+/// A layer whose diagnostics arrive at the other end of a channel.
+fn listening() -> (Dispatch, Guard, Receiver<Diagnostic>) {
+    let (said, heard) = mpsc::channel();
+    let (layer, guard) = axiom_layer::builder()
+        .token("xaat-any")
+        .dataset("main")
+        // Nothing is sent.
+        .url("http://127.0.0.1:9")
+        .on_diagnostic(move |diagnostic| said.send(diagnostic.clone()).unwrap())
+        .build()
+        .unwrap();
+    let registry = tracing_subscriber::registry().with(layer);
+    (Dispatch::new(registry), guard, heard)
+}
+
+#[test]
+fn a_program_that_has_nothing_to_record_hears_nothing_at_its_end() {
+    let (program, guard, heard) = listening();
+    drop(guard);
+    drop(program);
+    assert!(heard.recv().is_err(), "the hook is gone and was not called");
+}
+
+#[test]
+fn a_program_that_records_without_a_guard_hears_of_it_once() {
+    let (program, guard, heard) = listening();
+    drop(guard);
+    tracing::dispatcher::with_default(&program, || {
+        for seq in 0..100 {
+            tracing::info!(seq);
+        }
+    });
+    let said = heard.recv_timeout(LONG).unwrap();
+    assert_eq!(said.cause(), Cause::AfterShutdown);
+    assert!(said.fix().contains("keep the guard"), "{said}");
+    drop(program);
+    assert!(heard.recv().is_err(), "once");
 }

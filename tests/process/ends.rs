@@ -60,6 +60,20 @@ fn without_guard_and_hooks_the_loss_is_said_to_the_record() {
 }
 
 #[test]
+fn what_came_after_the_guard_while_the_program_wound_down_is_said_at_the_exit() {
+    for hooks in ["", "hooks"] {
+        let server = server();
+        let words = format!("end {hooks} guard=early how=return");
+        let ended = App::start(&server, &words).end();
+        ended.assert_ended_well();
+        assert_holds(&server, 0..1_000);
+        let said: Vec<_> = ended.stderr.lines().collect();
+        assert_eq!(said.len(), 1, "{words}: {said:?}");
+        assert!(said[0].contains("; 3 records were dropped "), "{said:?}");
+    }
+}
+
+#[test]
 fn the_loss_is_said_to_the_diagnostics_hook() {
     let server = server();
     let ended = App::start(&server, "end hook events=321 guard=forgotten how=return").end();

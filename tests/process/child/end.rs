@@ -28,6 +28,12 @@ pub(crate) fn run(wanted: &Wanted) {
             std::mem::forget(guard);
             None
         }
+        // As when tasks outlive it: `#[tokio::main]` ends them after it has dropped what `main` holds.
+        "early" => {
+            drop(guard);
+            record(1_000..1_003);
+            None
+        }
         "shut" => {
             let stats = guard
                 .shutdown(std::time::Duration::from_secs(2))
