@@ -40,9 +40,10 @@
 //!
 //! **Threads.** One, named `axiom-layer`, with a runtime of its own (and short-lived ones, for name resolution and to
 //! tell of records after the guard). Nothing runs
-//! on the application's runtime, and what the HTTP client logs on these threads is never ingested. Other layers do see
-//! it: a console at DEBUG shows some lines for each request. To hide them there, filter the targets `hyper_util`, `h2`,
-//! `reqwest` and `rustls`, as in `RUST_LOG=debug,hyper_util=info,h2=info,reqwest=info,rustls=info`.
+//! on the application's runtime, and what the HTTP client logs on these threads is never ingested. Nor does it reach the
+//! other layers, unless this layer has a filter to itself (`with_filter`): then a console at DEBUG shows some lines for
+//! each request. To hide them there, filter the targets `hyper_util`, `h2`, `reqwest` and `rustls`, as in
+//! `RUST_LOG=debug,hyper_util=info,h2=info,reqwest=info,rustls=info`.
 //!
 //! # Shutdown
 //!

@@ -11,14 +11,16 @@ use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Lines, Read};
 use std::net::TcpListener;
 use std::process::{Child, ChildStdout, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use axiom_layer::{AxiomLayer, Guard};
 use axiom_local::Server;
 use serde_json::{Map, Value};
-use tracing::info;
-use tracing_subscriber::prelude::*;
+use tracing::{Event, Subscriber, info};
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::{Layer, prelude::*};
 
 const LONG: Duration = Duration::from_secs(30);
 const TEST: &str = "only_what_the_application_does_is_recorded";
@@ -85,6 +87,18 @@ fn layer(url: &str) -> (AxiomLayer, Guard) {
         .unwrap()
 }
 
+/// Another layer: the names of the threads that recorded something.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<HashSet<String>>>);
+
+impl<S: Subscriber> Layer<S> for Seen {
+    fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {
+        let thread = thread::current();
+        let name = thread.name().unwrap_or("?").to_owned();
+        self.0.lock().unwrap().insert(name);
+    }
+}
+
 /// Records for five seconds, as a quiet program does. It is called twice.
 fn tick() -> u64 {
     let start = Instant::now();
@@ -136,9 +150,11 @@ fn only_what_the_application_does_is_recorded() {
     let (layer, guard) = layer(&remote.url);
     let (hopeless, hopeless_guard) = self::layer(&nowhere);
     tracing_log::LogTracer::init().unwrap();
+    let seen = Seen::default();
     tracing_subscriber::registry()
         .with(layer)
         .with(hopeless)
+        .with(seen.clone())
         .init();
 
     // Building and dropping one is our own work too, on a thread of the application's.
@@ -165,6 +181,13 @@ fn only_what_the_application_does_is_recorded() {
         .unwrap_err();
     assert_eq!(dead.stats().dropped(), stats.recorded());
 
+    let seen = seen.0.lock().unwrap().clone();
+    let of_ours: Vec<_> = seen
+        .iter()
+        .filter(|thread| thread.starts_with("axiom-layer"))
+        .collect();
+    assert!(of_ours.is_empty(), "another layer was told of our own work");
+    assert!(seen.contains("application"));
     assert_eq!(shop.end().len(), 0);
     let arrived = remote.end();
     assert_eq!(arrived.len() as u64, stats.delivered());

@@ -71,6 +71,7 @@ fn the_environment_is_all_it_needs() {
         console.contains("hello") && console.contains("answer"),
         "{console}"
     );
+    assert!(!console.contains("hyper"), "our own work: {console}");
     let events = server.events("main");
     let of_test = |event: &&axiom_local::Event| event.get("target") == Some(&json!("init"));
     let messages: Vec<_> = events

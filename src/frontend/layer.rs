@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use tracing_core::dispatcher::WeakDispatch;
 use tracing_core::span::{Attributes as SpanAttributes, Id, Record};
-use tracing_core::{Dispatch, Event, Subscriber};
+use tracing_core::{Dispatch, Event, Interest, Metadata, Subscriber};
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
@@ -197,6 +197,21 @@ impl<S> Layer<S> for AxiomLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    /// What the HTTP client records is to be asked about each time: see [`enabled`](Layer::enabled).
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if fence::is_of_client(metadata.target()) {
+            Interest::sometimes()
+        } else {
+            Interest::always()
+        }
+    }
+
+    /// Our own HTTP work is of no interest to the other layers either. Below a filter of ours alone nobody asks, and
+    /// they see it.
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        !(fence::is_raised() && fence::is_of_client(metadata.target()))
+    }
+
     fn on_register_dispatch(&self, subscriber: &Dispatch) {
         // Weak, for it owns us. A layer is part of one subscriber, so there is no second call.
         drop(self.subscriber.set(subscriber.downgrade()));
