@@ -138,8 +138,8 @@ impl Worker {
             stats.dropped_for(DropReason::QueueFull) + stats.dropped_for(DropReason::Evicted);
         if dropped > self.overflow_reported {
             self.overflow_reported = dropped;
-            let what = format!("the queue was full {dropped} times");
-            self.report(0, now, Cause::QueueFull, what);
+            let what = "the queue is full: records come faster than they are delivered";
+            self.report(0, now, Cause::QueueFull, what.to_owned());
         }
     }
 }
