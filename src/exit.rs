@@ -7,12 +7,14 @@
 mod signals;
 
 use std::panic::PanicHookInfo;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
 
 use crate::diag::{Cause, Diagnostic};
 use crate::fence;
-use crate::guard::{end_all, flush_all};
+use crate::guard::{block_until, end_all, flush_all};
 use crate::pipeline::{self, Pipeline};
 
 /// Installs the panic hook and the signal handlers, once for the process.
@@ -38,12 +40,15 @@ dtor::declarative::dtor! {
             end_all(&hooked.cloned().collect::<Vec<_>>());
         }
         for pipeline in pipelines {
-            report_loss(&pipeline);
+            report_loss(pipeline);
         }
     }
 }
 
-fn report_loss(pipeline: &Pipeline) {
+/// How long the application's diagnostics hook may take at the end of the process.
+const LAST_REPORT: Duration = Duration::from_millis(250);
+
+fn report_loss(pipeline: Arc<Pipeline>) {
     let pending = pipeline.stats().pending();
     if pending == 0 {
         return;
@@ -64,7 +69,23 @@ fn report_loss(pipeline: &Pipeline) {
         records => format!("{records} records were not delivered"),
     };
     let diagnostic = Diagnostic::new(Cause::Shutdown, what, effect, fix);
-    pipeline.diag().report("", Instant::now(), diagnostic);
+    let now = Instant::now();
+    if !pipeline.diag().has_hook() {
+        return pipeline.diag().report("", now, diagnostic);
+    }
+    // A hook may block, or exit, which the standard library aborts for on the thread that exits already. On a
+    // thread of its own it does neither harm.
+    let (told, is_told) = oneshot::channel();
+    let thread = std::thread::Builder::new()
+        .name("axiom-layer-exit".into())
+        .spawn(move || {
+            fence::raise();
+            pipeline.diag().report("", now, diagnostic);
+            told.send(()).ok();
+        });
+    if thread.is_ok() {
+        block_until(now + LAST_REPORT, is_told);
+    }
 }
 
 /// Delivers what all pipelines with exit hooks hold.

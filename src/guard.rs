@@ -193,7 +193,7 @@ fn deadline(timeout: Duration) -> Instant {
 }
 
 /// Waits for a future on the calling thread, without any runtime. `None`: the deadline came first.
-fn block_until<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
+pub(crate) fn block_until<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(Arc::clone(&woken));
