@@ -27,7 +27,8 @@ const LAST_WORD: Duration = Duration::from_millis(250);
 ///
 /// Every method may be called from any thread, inside or outside any async runtime, and returns
 /// within its deadline whatever the endpoint does. The methods that wait block the calling thread, but
-/// never need it: delivery happens on a thread of its own.
+/// never need it: delivery happens on a thread of its own. On that thread itself, where the diagnostics hook runs, none
+/// waits: what was asked for is done once the hook returns.
 #[must_use = "dropping the guard ends delivery; bind it to a variable that lives as long as the program"]
 #[derive(Debug)]
 pub struct Guard {
@@ -59,9 +60,9 @@ impl Guard {
     /// The time was over, the endpoint refuses everything, records were lost since the last receipt,
     /// or the guard was shut down before. [`FlushError::stats`] has the numbers.
     pub fn flush(&self, timeout: Duration) -> Result<Stats, FlushError> {
-        let deadline = deadline(timeout);
-        let reply = self.pipeline.here().ask_for_flush();
-        match block_until(deadline, reply) {
+        let pipeline = self.pipeline.here();
+        let reply = pipeline.ask_for_flush();
+        match block_until(patience(pipeline, deadline(timeout)), reply) {
             Some(reply) => self.receipt(reply.ok()),
             None => Err(FlushError::timed_out(self.stats())),
         }
@@ -73,8 +74,12 @@ impl Guard {
     /// # Errors
     /// As `flush`, without the time-out.
     pub async fn flush_async(&self) -> Result<Stats, FlushError> {
-        let reply = self.pipeline.here().ask_for_flush().await;
-        self.receipt(reply.ok())
+        let pipeline = self.pipeline.here();
+        let reply = pipeline.ask_for_flush();
+        if pipeline.is_worker() {
+            return Err(FlushError::timed_out(self.stats()));
+        }
+        self.receipt(reply.await.ok())
     }
 
     /// Ends recording, delivers what was recorded, and ends the worker, all within `timeout`.
@@ -151,7 +156,7 @@ fn ended(
 ) -> Ended {
     // The worker is gone if it was shut down before, and then there is nothing to wait for.
     if let Some(reply) = reply {
-        if block_until(deadline + LAST_WORD, reply).is_none() {
+        if block_until(patience(pipeline, deadline + LAST_WORD), reply).is_none() {
             return Ended::NotYet;
         }
         pipeline.join();
@@ -190,6 +195,16 @@ const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 fn deadline(timeout: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(timeout.min(NEVER)).unwrap_or(now)
+}
+
+/// How long to wait for the worker's answer. It can not wait for itself: on its thread, where diagnostics hooks run,
+/// that would keep it from the work until all time for it is over.
+fn patience(pipeline: &Pipeline, deadline: Instant) -> Instant {
+    if pipeline.is_worker() {
+        Instant::now()
+    } else {
+        deadline
+    }
 }
 
 /// Waits for a future on the calling thread, without any runtime. `None`: the deadline came first.

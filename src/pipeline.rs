@@ -15,6 +15,7 @@ use crate::config::{Config, Destination, Endpoint};
 use crate::diag::{Diag, Sink};
 use crate::error::BuildError;
 use crate::exit;
+use crate::fence;
 use crate::fork::Process;
 use crate::frontend::{AxiomLayer, CallsiteOptions, Options, Placement};
 use crate::guard::Guard;
@@ -191,6 +192,16 @@ impl Pipeline {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .is_some()
+    }
+
+    /// Whether the calling thread is the worker's.
+    pub(crate) fn is_worker(&self) -> bool {
+        if !fence::is_raised() {
+            return false;
+        }
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let worker = thread.as_ref().map(|thread| thread.thread().id());
+        worker == Some(std::thread::current().id())
     }
 
     /// Asks for the delivery of what was recorded so far.
