@@ -78,6 +78,17 @@ pub(crate) fn all() -> Vec<Arc<Pipeline>> {
         .collect()
 }
 
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        // In a forked child there is no such thread. The system has forgotten it and may have given what it is known
+        // by to a thread of the child's own, which a dropped handle would detach: it could not be joined any more.
+        if !self.process.is_this() {
+            let thread = self.thread.get_mut();
+            std::mem::forget(thread.unwrap_or_else(PoisonError::into_inner).take());
+        }
+    }
+}
+
 impl Pipeline {
     fn new(config: Arc<Config>) -> Result<Self, BuildError> {
         let (commands, received) = mpsc::unbounded_channel();

@@ -53,6 +53,15 @@ fn a_child_that_exits_without_hooks_says_what_it_loses() {
 }
 
 #[test]
+fn a_child_that_drops_the_layer_keeps_its_own_threads() {
+    let server = server();
+    let ended = App::start(&server, "fork what=threads").end();
+    ended.assert_ended_well();
+    assert_eq!(children(&ended), ["0"], "{}", ended.stderr);
+    assert_eq!(ended.stderr, "");
+}
+
+#[test]
 fn ids_of_parent_and_child_differ() {
     let server = server();
     let ended = App::start(&server, "fork what=ids").end();
