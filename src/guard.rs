@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -33,16 +32,11 @@ const LAST_WORD: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Guard {
     pipeline: Arc<Pipeline>,
-    /// Losses that some receipt has told of.
-    lost_before: AtomicU64,
 }
 
 impl Guard {
     pub(crate) fn new(pipeline: Arc<Pipeline>) -> Self {
-        Self {
-            pipeline,
-            lost_before: AtomicU64::new(0),
-        }
+        Self { pipeline }
     }
 
     /// What became of everything recorded so far.
@@ -103,13 +97,11 @@ impl Guard {
 
     fn receipt(&self, reply: Option<Flushed>) -> Result<Stats, FlushError> {
         let stats = self.stats();
-        let before = self.lost_before.swap(stats.dropped(), Ordering::Relaxed);
+        let lost = self.pipeline.here().newly_lost(&stats);
         match reply {
             None => Err(FlushError::closed(stats)),
             Some(Flushed::Blocked(dataset)) => Err(FlushError::blocked(dataset, stats)),
-            Some(Flushed::Settled) if stats.dropped() > before => {
-                Err(FlushError::lost(stats.dropped() - before, stats))
-            }
+            Some(Flushed::Settled) if lost > 0 => Err(FlushError::lost(lost, stats)),
             Some(Flushed::Settled) => Ok(stats),
         }
     }
@@ -261,6 +253,24 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::stats::DropReason;
+
+    #[test]
+    fn a_loss_is_in_one_receipt_though_an_older_ledger_is_looked_at_last() {
+        let builder = crate::builder().url("http://localhost:1").token("t");
+        let (_layer, guard) = builder.dataset("d").diagnostics(false).build().unwrap();
+        let pipeline = guard.pipeline_for_tests();
+        let lose = |records| {
+            pipeline
+                .counters()
+                .add_dropped(DropReason::Recursion, records)
+        };
+        lose(5);
+        let older = guard.stats();
+        lose(5);
+        let told = [&guard.stats(), &older, &guard.stats()].map(|stats| pipeline.newly_lost(stats));
+        assert_eq!(told, [10, 0, 0]);
+    }
 
     #[test]
     fn a_future_that_never_ends_is_left_at_the_deadline() {

@@ -4,6 +4,7 @@
 //! the first use of the guard there, gives it a pipeline of its own. What the parent had queued
 //! stays the parent's.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ pub(crate) struct Pipeline {
     shared: Arc<Shared>,
     commands: mpsc::UnboundedSender<Command>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Losses that some receipt has told of.
+    lost_before: AtomicU64,
     /// In a child of the process that this was made in.
     child: OnceLock<Arc<Pipeline>>,
 }
@@ -107,6 +110,7 @@ impl Pipeline {
             shared,
             commands,
             thread: Mutex::new(Some(thread)),
+            lost_before: AtomicU64::new(0),
             child: OnceLock::new(),
         })
     }
@@ -123,6 +127,7 @@ impl Pipeline {
             shared,
             commands: mpsc::unbounded_channel().0,
             thread: Mutex::new(None),
+            lost_before: AtomicU64::new(0),
             child: OnceLock::new(),
         }
     }
@@ -188,6 +193,13 @@ impl Pipeline {
 
     pub(crate) fn stats(&self) -> Stats {
         self.shared.stats()
+    }
+
+    /// Records that were lost and that no receipt has told of, until now. Several threads may ask, and each
+    /// may have looked at the ledger earlier than it asks.
+    pub(crate) fn newly_lost(&self, stats: &Stats) -> u64 {
+        let lost = stats.dropped();
+        lost.saturating_sub(self.lost_before.fetch_max(lost, Ordering::Relaxed))
     }
 
     pub(crate) fn shutdown_timeout(&self) -> Duration {

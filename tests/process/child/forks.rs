@@ -99,6 +99,20 @@ pub(crate) fn run(wanted: &Wanted) {
             });
             say(format_args!("child ended {}", wait_for(child)));
         }
+        "lost" => {
+            let receipt = |who: &str| {
+                let flushed = guard.flush(Duration::from_secs(5));
+                let lost = flushed.is_err_and(|error| error.is_lost());
+                say(format_args!("{who} lost some: {lost}"));
+            };
+            record(0..500);
+            receipt("parent");
+            let child = fork(|| {
+                record(500..600);
+                receipt("child");
+            });
+            say(format_args!("child ended {}", wait_for(child)));
+        }
         "drop" => return guard_dropped_in_the_child(guard),
         "busy" => busy(&guard),
         "signal" => {
