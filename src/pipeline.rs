@@ -5,7 +5,7 @@
 //! stays the parent's.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -72,13 +72,26 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
 
 /// The pipelines that are still in use in this process. A forked child that recorded nothing has none.
 pub(crate) fn all() -> Vec<Arc<Pipeline>> {
-    // Whoever holds the lock is about to let go; a program that ends does not wait for it.
-    let Ok(all) = ALL.try_lock() else {
+    let Some(all) = try_for_a_while(&ALL) else {
         return Vec::new();
     };
     let all = all.iter().filter_map(Weak::upgrade);
     all.filter_map(|pipeline| pipeline.existing().cloned())
         .collect()
+}
+
+/// Whoever holds it is about to let go, unless it is a thread that a fork left behind or one that aborts: the end of a
+/// program does not depend on them.
+fn try_for_a_while<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    const TRIES: u32 = 100;
+    for _ in 0..TRIES {
+        match mutex.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(guard)) => return Some(guard.into_inner()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+    None
 }
 
 impl Drop for Pipeline {
@@ -368,4 +381,21 @@ fn secret_header(text: &str) -> Result<HeaderValue, BuildError> {
     let mut value = header(text)?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipeline_is_found_whoever_looks_for_it_at_the_same_time() {
+        let builder = crate::builder().url("http://localhost:1").token("t");
+        let (_layer, _guard) = builder.dataset("d").diagnostics(false).build().unwrap();
+        let find = || (0..20_000).all(|_| !all().is_empty());
+        std::thread::scope(|scope| {
+            let finders = [(); 4].map(|()| scope.spawn(find));
+            let found = finders.map(|finder| finder.join().unwrap());
+            assert_eq!(found, [true; 4]);
+        });
+    }
 }
