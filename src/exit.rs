@@ -7,7 +7,7 @@
 mod signals;
 
 use std::panic::PanicHookInfo;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -108,13 +108,29 @@ fn install_panic_hook() {
             // It was waited for here; the abort that follows does not wait again.
             #[cfg(unix)]
             signals::finish();
-        } else if !fence::is_raised() {
+        } else if !fence::is_raised() && may_ask() {
             // The stack unwinds and may be caught: nobody is kept waiting.
             for pipeline in pipeline::all() {
                 drop(pipeline.ask_for_flush());
             }
         }
     }));
+}
+
+/// Not for each of many panics that are caught: requests as small and as many are a reason for Axiom to suspend ingest.
+fn may_ask() -> bool {
+    /// The default flush interval: sooner, such a program's records would not leave without a panic either.
+    const EVERY: Duration = Duration::from_secs(1);
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    // Held by another panic, which asks.
+    let Ok(mut last) = LAST.try_lock() else {
+        return false;
+    };
+    let is_time = last.is_none_or(|last| last.elapsed() >= EVERY);
+    if is_time {
+        *last = Some(Instant::now());
+    }
+    is_time
 }
 
 /// A panic that ends the process although panics unwind: in a destructor while unwinding, or where nothing may
