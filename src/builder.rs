@@ -387,7 +387,8 @@ impl Builder {
     /// On: when `main` returns or the program calls `process::exit`, with the guard forgotten or in a static;
     /// on SIGTERM and SIGINT; on a panic that ends the process (`panic = "abort"`); and on `abort()`, by which stack
     /// overflows and failed allocations end too. Each takes at most [`shutdown_timeout`](Self::shutdown_timeout),
-    /// however many layers there are. A panic that unwinds only asks for delivery, and waits for nothing.
+    /// however many layers there are. A panic that unwinds only asks for delivery, at most once a
+    /// second, and waits for nothing.
     ///
     /// The hooks stand beside the application's own. A panic hook that was set before runs first; one that is set
     /// later replaces ours, unless it calls the one before it. A signal that the application handles or ignores, be

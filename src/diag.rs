@@ -161,6 +161,10 @@ impl Diag {
         }
     }
 
+    pub(crate) fn has_hook(&self) -> bool {
+        matches!(self.sink, Sink::Hook(_))
+    }
+
     /// Reports, unless the same cause was reported for the same `place` within the last minute.
     pub(crate) fn report(&self, place: &str, now: Instant, mut diagnostic: Diagnostic) {
         if matches!(self.sink, Sink::Off) {

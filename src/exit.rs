@@ -7,13 +7,16 @@
 mod signals;
 
 use std::panic::PanicHookInfo;
-use std::sync::Once;
+use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
 
 use crate::diag::{Cause, Diagnostic};
 use crate::fence;
-use crate::guard::{end_all, flush_all};
+use crate::guard::{block_until, end_all, flush_all};
 use crate::pipeline::{self, Pipeline};
+use crate::stats::DropReason;
 
 /// Installs the panic hook and the signal handlers, once for the process.
 pub(crate) fn install(shutdown_timeout: Duration) {
@@ -37,10 +40,38 @@ dtor::declarative::dtor! {
             let hooked = pipelines.iter().filter(|pipeline| pipeline.has_exit_hooks());
             end_all(&hooked.cloned().collect::<Vec<_>>());
         }
-        for pipeline in pipelines {
-            pipeline.report_late_at_exit();
-            report_loss(&pipeline);
-        }
+        pipelines.into_iter().for_each(tell_of_losses);
+    }
+}
+
+/// How long the application's diagnostics hook may take at the end of the process.
+const LAST_REPORT: Duration = Duration::from_millis(250);
+
+fn tell_of_losses(pipeline: Arc<Pipeline>) {
+    let stats = pipeline.stats();
+    if stats.pending() == 0 && stats.dropped_for(DropReason::AfterShutdown) == 0 {
+        return;
+    }
+    let tell = |pipeline: &Pipeline| {
+        pipeline.report_late_at_exit();
+        report_loss(pipeline);
+    };
+    if !pipeline.diag().has_hook() {
+        return tell(&pipeline);
+    }
+    // A hook may block, or exit, which the standard library aborts for on the thread that exits already. On a
+    // thread of its own it does neither harm.
+    let deadline = Instant::now() + LAST_REPORT;
+    let (told, is_told) = oneshot::channel();
+    let thread = std::thread::Builder::new()
+        .name("axiom-layer-exit".into())
+        .spawn(move || {
+            fence::raise();
+            tell(&pipeline);
+            told.send(()).ok();
+        });
+    if thread.is_ok() {
+        block_until(deadline, is_told);
     }
 }
 
@@ -88,13 +119,29 @@ fn install_panic_hook() {
             // It was waited for here; the abort that follows does not wait again.
             #[cfg(unix)]
             signals::finish();
-        } else if !fence::is_raised() {
+        } else if !fence::is_raised() && may_ask() {
             // The stack unwinds and may be caught: nobody is kept waiting.
             for pipeline in pipeline::all() {
                 drop(pipeline.ask_for_flush());
             }
         }
     }));
+}
+
+/// Not for each of many panics that are caught: requests as small and as many are a reason for Axiom to suspend ingest.
+fn may_ask() -> bool {
+    /// The default flush interval: sooner, such a program's records would not leave without a panic either.
+    const EVERY: Duration = Duration::from_secs(1);
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    // Held by another panic, which asks.
+    let Ok(mut last) = LAST.try_lock() else {
+        return false;
+    };
+    let is_time = last.is_none_or(|last| last.elapsed() >= EVERY);
+    if is_time {
+        *last = Some(Instant::now());
+    }
+    is_time
 }
 
 /// A panic that ends the process although panics unwind: in a destructor while unwinding, or where nothing may

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -31,21 +30,17 @@ const LAST_WORD: Duration = Duration::from_millis(250);
 ///
 /// Every method may be called from any thread, inside or outside any async runtime, and returns
 /// within its deadline whatever the endpoint does. The methods that wait block the calling thread, but
-/// never need it: delivery happens on a thread of its own.
+/// never need it: delivery happens on a thread of its own. On that thread itself, where the diagnostics hook runs, none
+/// waits: what was asked for is done once the hook returns.
 #[must_use = "dropping the guard ends delivery; bind it to a variable that lives as long as the program"]
 #[derive(Debug)]
 pub struct Guard {
     pipeline: Arc<Pipeline>,
-    /// Losses that some receipt has told of.
-    lost_before: AtomicU64,
 }
 
 impl Guard {
     pub(crate) fn new(pipeline: Arc<Pipeline>) -> Self {
-        Self {
-            pipeline,
-            lost_before: AtomicU64::new(0),
-        }
+        Self { pipeline }
     }
 
     /// What became of everything recorded so far.
@@ -63,9 +58,9 @@ impl Guard {
     /// The time was over, the endpoint refuses everything, records were lost since the last receipt,
     /// or the guard was shut down before. [`FlushError::stats`] has the numbers.
     pub fn flush(&self, timeout: Duration) -> Result<Stats, FlushError> {
-        let deadline = deadline(timeout);
-        let reply = self.pipeline.here().ask_for_flush();
-        match block_until(deadline, reply) {
+        let pipeline = self.pipeline.here();
+        let reply = pipeline.ask_for_flush();
+        match block_until(patience(pipeline, deadline(timeout)), reply) {
             Some(reply) => self.receipt(reply.ok()),
             None => Err(FlushError::timed_out(self.stats())),
         }
@@ -77,8 +72,12 @@ impl Guard {
     /// # Errors
     /// As `flush`, without the time-out.
     pub async fn flush_async(&self) -> Result<Stats, FlushError> {
-        let reply = self.pipeline.here().ask_for_flush().await;
-        self.receipt(reply.ok())
+        let pipeline = self.pipeline.here();
+        let reply = pipeline.ask_for_flush();
+        if pipeline.is_worker() {
+            return Err(FlushError::timed_out(self.stats()));
+        }
+        self.receipt(reply.await.ok())
     }
 
     /// Ends recording, delivers what was recorded, and ends the worker, all within `timeout`.
@@ -102,13 +101,11 @@ impl Guard {
 
     fn receipt(&self, reply: Option<Flushed>) -> Result<Stats, FlushError> {
         let stats = self.stats();
-        let before = self.lost_before.swap(stats.dropped(), Ordering::Relaxed);
+        let lost = self.pipeline.here().newly_lost(&stats);
         match reply {
             None => Err(FlushError::closed(stats)),
             Some(Flushed::Blocked(dataset)) => Err(FlushError::blocked(dataset, stats)),
-            Some(Flushed::Settled) if stats.dropped() > before => {
-                Err(FlushError::lost(stats.dropped() - before, stats))
-            }
+            Some(Flushed::Settled) if lost > 0 => Err(FlushError::lost(lost, stats)),
             Some(Flushed::Settled) => Ok(stats),
         }
     }
@@ -149,7 +146,7 @@ fn ended(
 ) -> Ended {
     // The worker is gone if it was shut down before, and then there is nothing to wait for.
     if let Some(reply) = reply {
-        if block_until(deadline + LAST_WORD, reply).is_none() {
+        if block_until(patience(pipeline, deadline + LAST_WORD), reply).is_none() {
             return Ended::NotYet;
         }
         pipeline.join();
@@ -190,8 +187,18 @@ fn deadline(timeout: Duration) -> Instant {
     now.checked_add(timeout.min(NEVER)).unwrap_or(now)
 }
 
+/// How long to wait for the worker's answer. It can not wait for itself: on its thread, where diagnostics hooks run,
+/// that would keep it from the work until all time for it is over.
+fn patience(pipeline: &Pipeline, deadline: Instant) -> Instant {
+    if pipeline.is_worker() {
+        Instant::now()
+    } else {
+        deadline
+    }
+}
+
 /// Waits for a future on the calling thread, without any runtime. `None`: the deadline came first.
-fn block_until<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
+pub(crate) fn block_until<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(Arc::clone(&woken));
@@ -244,6 +251,24 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::stats::DropReason;
+
+    #[test]
+    fn a_loss_is_in_one_receipt_though_an_older_ledger_is_looked_at_last() {
+        let builder = crate::builder().url("http://localhost:1").token("t");
+        let (_layer, guard) = builder.dataset("d").diagnostics(false).build().unwrap();
+        let pipeline = guard.pipeline_for_tests();
+        let lose = |records| {
+            pipeline
+                .counters()
+                .add_dropped(DropReason::Recursion, records)
+        };
+        lose(5);
+        let older = guard.stats();
+        lose(5);
+        let told = [&guard.stats(), &older, &guard.stats()].map(|stats| pipeline.newly_lost(stats));
+        assert_eq!(told, [10, 0, 0]);
+    }
 
     #[test]
     fn a_future_that_never_ends_is_left_at_the_deadline() {

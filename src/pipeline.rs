@@ -4,7 +4,8 @@
 //! the first use of the guard there, gives it a pipeline of its own. What the parent had queued
 //! stays the parent's.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,8 @@ pub(crate) struct Pipeline {
     commands: mpsc::UnboundedSender<Command>,
     thread: Mutex<Option<JoinHandle<()>>>,
     late: Late,
+    /// Losses that some receipt has told of.
+    lost_before: AtomicU64,
     /// In a child of the process that this was made in.
     child: OnceLock<Arc<Pipeline>>,
 }
@@ -71,13 +74,37 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
 
 /// The pipelines that are still in use in this process. A forked child that recorded nothing has none.
 pub(crate) fn all() -> Vec<Arc<Pipeline>> {
-    // Whoever holds the lock is about to let go; a program that ends does not wait for it.
-    let Ok(all) = ALL.try_lock() else {
+    let Some(all) = try_for_a_while(&ALL) else {
         return Vec::new();
     };
     let all = all.iter().filter_map(Weak::upgrade);
     all.filter_map(|pipeline| pipeline.existing().cloned())
         .collect()
+}
+
+/// Whoever holds it is about to let go, unless it is a thread that a fork left behind or one that aborts: the end of a
+/// program does not depend on them.
+fn try_for_a_while<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    const TRIES: u32 = 100;
+    for _ in 0..TRIES {
+        match mutex.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(guard)) => return Some(guard.into_inner()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+    None
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        // In a forked child there is no such thread. The system has forgotten it and may have given what it is known
+        // by to a thread of the child's own, which a dropped handle would detach: it could not be joined any more.
+        if !self.process.is_this() {
+            let thread = self.thread.get_mut();
+            std::mem::forget(thread.unwrap_or_else(PoisonError::into_inner).take());
+        }
+    }
 }
 
 impl Pipeline {
@@ -99,6 +126,7 @@ impl Pipeline {
             commands,
             thread: Mutex::new(Some(thread)),
             late: Late::default(),
+            lost_before: AtomicU64::new(0),
             child: OnceLock::new(),
         })
     }
@@ -116,6 +144,7 @@ impl Pipeline {
             commands: mpsc::unbounded_channel().0,
             thread: Mutex::new(None),
             late: Late::default(),
+            lost_before: AtomicU64::new(0),
             child: OnceLock::new(),
         }
     }
@@ -183,6 +212,13 @@ impl Pipeline {
         self.shared.stats()
     }
 
+    /// Records that were lost and that no receipt has told of, until now. Several threads may ask, and each
+    /// may have looked at the ledger earlier than it asks.
+    pub(crate) fn newly_lost(&self, stats: &Stats) -> u64 {
+        let lost = stats.dropped();
+        lost.saturating_sub(self.lost_before.fetch_max(lost, Ordering::Relaxed))
+    }
+
     pub(crate) fn shutdown_timeout(&self) -> Duration {
         self.config.limits.shutdown_timeout
     }
@@ -241,6 +277,16 @@ impl Pipeline {
             );
             self.diag().report("", Instant::now(), diagnostic);
         });
+    }
+
+    /// Whether the calling thread is the worker's.
+    pub(crate) fn is_worker(&self) -> bool {
+        if !fence::is_raised() {
+            return false;
+        }
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let worker = thread.as_ref().map(|thread| thread.thread().id());
+        worker == Some(std::thread::current().id())
     }
 
     /// Asks for the delivery of what was recorded so far.
@@ -384,4 +430,21 @@ fn secret_header(text: &str) -> Result<HeaderValue, BuildError> {
     let mut value = header(text)?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipeline_is_found_whoever_looks_for_it_at_the_same_time() {
+        let builder = crate::builder().url("http://localhost:1").token("t");
+        let (_layer, _guard) = builder.dataset("d").diagnostics(false).build().unwrap();
+        let find = || (0..20_000).all(|_| !all().is_empty());
+        std::thread::scope(|scope| {
+            let finders = [(); 4].map(|()| scope.spawn(find));
+            let found = finders.map(|finder| finder.join().unwrap());
+            assert_eq!(found, [true; 4]);
+        });
+    }
 }

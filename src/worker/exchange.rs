@@ -16,7 +16,8 @@ use super::trouble::{NoAnswer, Trouble};
 use crate::diag::Cause;
 use crate::stats::DropReason;
 
-/// Bodies in memory beyond which no new batch is made: with the last of them, less than 8 MiB.
+/// Bodies in memory beyond which no new batch is made: with the last of them, less than 8 MiB. Datasets have
+/// equal parts of it, so that one that stalls does not hold up the other.
 const BODIES_BYTES: usize = 3 * 1024 * 1024;
 
 /// An allowance that is renewed within this time is waited for.
@@ -37,15 +38,17 @@ pub(super) struct Flight {
 
 impl Worker {
     pub(super) fn send(&mut self, now: Instant) {
+        let most = BODIES_BYTES / self.destinations.len().max(1);
         for index in 0..self.destinations.len() {
             loop {
                 let bodies: usize = self
                     .flights
                     .values()
+                    .filter(|flight| flight.destination == index)
                     .filter_map(|flight| flight.shipment.body.as_ref())
                     .map(|body| body.bytes.len())
                     .sum();
-                let may_grow = bodies < BODIES_BYTES;
+                let may_grow = bodies < most;
                 match self.destinations[index].next(now, may_grow) {
                     Some(shipment) => self.launch(index, shipment, now),
                     None => break,

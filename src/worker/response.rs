@@ -46,11 +46,27 @@ impl Answer {
             let body = String::from_utf8_lossy(&self.body).replace(token, HIDDEN);
             self.body = Bytes::from(body);
         }
+        // JSON can spell it in other ways, and some encoders write `\/` and `\u0026`.
+        if self.body.contains(&b'\\')
+            && let Ok(mut body) = serde_json::from_slice(&self.body)
+        {
+            hide_in(&mut body, token);
+            self.body = Bytes::from(body.to_string());
+        }
         for value in self.headers.values_mut() {
             if is_in(value.as_bytes()) {
                 *value = HeaderValue::from_static(HIDDEN);
             }
         }
+    }
+}
+
+fn hide_in(value: &mut Value, token: &str) {
+    match value {
+        Value::String(text) => *text = text.replace(token, HIDDEN),
+        Value::Array(values) => values.iter_mut().for_each(|value| hide_in(value, token)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| hide_in(value, token)),
+        _ => {}
     }
 }
 
@@ -356,6 +372,22 @@ mod tests {
             };
             assert_eq!(failed, 1);
             assert!(samples[0].starts_with(quote), "{samples:?}");
+        }
+    }
+
+    #[test]
+    fn the_token_is_hidden_however_json_spells_it() {
+        let token = "abc/def&ghi+jkl==";
+        for said in [
+            r#"{"message":"no such token: abc\/def\u0026ghi+jkl=="}"#,
+            r#"{"error":"no such token: abc\/def&ghi\u002bjkl=="}"#,
+        ] {
+            let mut answer = answer(401, &[], said);
+            answer.hide(token);
+            let Outcome::Refused { detail, .. } = outcome(&answer, 1_000, UNIX_EPOCH) else {
+                panic!("a 401 refuses");
+            };
+            assert_eq!(detail, "HTTP 401: no such token: (hidden)");
         }
     }
 

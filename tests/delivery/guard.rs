@@ -2,18 +2,18 @@
 
 use std::future::Future;
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use axiom_layer::{Cause, Diagnostic, DropReason, Guard};
-use axiom_local::Server;
+use axiom_layer::{Cause, Diagnostic, DropReason, FlushError, Guard, Stats};
+use axiom_local::{Fault, Server};
 use tokio::runtime::{Builder, Runtime};
 use tracing::Dispatch;
 use tracing_subscriber::prelude::*;
 
 use crate::audit::{Held, account};
-use crate::common::{GRACE, LONG, Program, server, timed};
+use crate::common::{GRACE, LONG, Program, builder, server, timed};
 
 const EVENTS: u64 = 1_000;
 
@@ -299,4 +299,53 @@ fn a_program_that_records_without_a_guard_hears_of_it_once() {
     assert!(said.fix().contains("keep the guard"), "{said}");
     drop(program);
     assert!(heard.recv().is_err(), "once");
+}
+
+/// What a diagnostics hook does with the guard, on the worker's own thread, at the first report of an outage that is over
+/// by then. All is delivered. How long the guard took.
+fn in_a_hook(use_it: impl Fn(Guard) + Send + Sync + 'static) -> Duration {
+    let server = server();
+    server.fault(Fault::status(503));
+    let guard: Arc<Mutex<Option<Guard>>> = Arc::default();
+    let (told, is_told) = mpsc::channel();
+    let hook = {
+        let guard = Arc::clone(&guard);
+        move |_: &Diagnostic| {
+            if let Some(guard) = guard.lock().unwrap().take() {
+                let ((), took) = timed(|| use_it(guard));
+                told.send(took).unwrap();
+            }
+        }
+    };
+    let (layer, real) = builder(server.url()).on_diagnostic(hook).build().unwrap();
+    let mut guard = guard.lock().unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        (0..EVENTS).for_each(|seq| tracing::info!(seq, "step"));
+    });
+    *guard = Some(real);
+    drop(guard);
+    let took = is_told.recv_timeout(LONG).unwrap();
+    assert!(server.wait_until(LONG, |server| server.ingested() == EVENTS));
+    took
+}
+
+#[test]
+fn a_guard_that_a_diagnostics_hook_drops_delivers_everything() {
+    let took = in_a_hook(drop);
+    assert!(took < GRACE, "{took:?}");
+}
+
+#[test]
+fn a_diagnostics_hook_that_flushes_or_shuts_down_holds_up_no_delivery() {
+    for end in [
+        (|guard| guard.flush(LONG)) as fn(&Guard) -> Result<Stats, FlushError>,
+        |guard| guard.shutdown(LONG),
+    ] {
+        let took = in_a_hook(move |guard| {
+            let error = end(&guard).unwrap_err();
+            assert!(error.is_timeout(), "{error}");
+            std::mem::forget(guard);
+        });
+        assert!(took < GRACE, "{took:?}");
+    }
 }

@@ -65,6 +65,32 @@ fn stays_within_the_budget(overflow: Overflow, compression: Compression) {
     assert!(account.dropped(DropReason::Shutdown) > 0);
 }
 
+/// As an application does that flushes after each piece of work, in an outage of days.
+#[test]
+fn flushes_that_nobody_waits_for_any_more_take_no_memory() {
+    const FLUSHES: usize = 20_000;
+    alone(
+        "memory::flushes_that_nobody_waits_for_any_more_take_no_memory",
+        || {
+            let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let url = format!("http://{}", silent.local_addr().unwrap());
+            let program = Program::with(&url, |builder| builder.queue_max_bytes(64 << 20));
+            program.record(0..1);
+            program.push();
+            let before = of_process("RssAnon");
+            for _ in 0..FLUSHES {
+                let error = program.guard.flush(Duration::from_micros(1)).unwrap_err();
+                assert!(error.is_timeout(), "{error}");
+            }
+            let grown = of_process("RssAnon").saturating_sub(before);
+            println!("{FLUSHES} flushes: {grown} KiB");
+            assert!(grown <= ALLOWANCE, "{grown} KiB");
+            drop(program.guard.shutdown(Duration::from_millis(100)));
+            program.audit(&[]);
+        },
+    );
+}
+
 #[test]
 fn an_outage_stays_within_the_budget_when_the_newest_are_dropped() {
     alone(

@@ -1,14 +1,16 @@
 //! Endpoints that never come to an end: the application does not notice, and nobody waits beyond a deadline.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use axiom_layer::{Cause, DropReason};
+use axiom_layer::{Cause, Compression, DropReason};
 use axiom_local::{Fault, Server};
+use tracing::dispatcher::with_default;
 
 use crate::common::{GRACE, LONG, Program, server, timed};
-use crate::endpoints::FullBacklog;
+use crate::endpoints::{FullBacklog, Gate};
 
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
@@ -76,6 +78,36 @@ fn no_endpoint_however_slow_can_hold_up_a_shutdown() {
             });
         }
     });
+}
+
+#[test]
+fn a_dataset_that_stalls_does_not_hold_up_the_other() {
+    let server = server();
+    let (held, is_held) = mpsc::channel();
+    let gate = Gate::before(&server, move |request| {
+        while request.head.contains("/logs/") {
+            held.send(()).ok();
+            thread::park();
+        }
+        None
+    });
+    let program = Program::with(&gate.url(), |builder| {
+        builder
+            .traces_dataset("traces")
+            .compression(Compression::None)
+            .flush_interval(LONG)
+    });
+    // Full batches: more bodies than the worker keeps under way.
+    let text = "x".repeat(1_000);
+    program.record_with(0..20_000, &text);
+    is_held.recv_timeout(LONG).unwrap();
+    with_default(&program.dispatch, || drop(tracing::info_span!("step")));
+    program.push();
+    let is_there = |server: &Server| server.ingested_in("traces") == 1;
+    let (delivered, took) = timed(|| server.wait_until(Duration::from_secs(10), is_there));
+    println!("the span came after {took:?}");
+    assert!(delivered, "{}", program.stats());
+    drop(program.guard.shutdown(Duration::ZERO));
 }
 
 #[test]

@@ -146,6 +146,51 @@ fn several_layers_with_hooks_deliver_everything() {
 }
 
 #[test]
+fn a_diagnostics_hook_that_exits_whatever_it_is_told_ends_the_process_once() {
+    for (words, code) in [
+        ("end guard=kept how=wait", 3),
+        ("end hooks guard=kept how=wait", 3),
+        // It is first called when the process is ending already.
+        ("end guard=forgotten how=return", 0),
+    ] {
+        let server = server();
+        server.always(Some(Fault::status(401)));
+        let words = format!("{words} flush_ms=50 hook=always-exits");
+        let ended = App::start(&server, &words).end();
+        assert_eq!(
+            ended.status.code(),
+            Some(code),
+            "{words}: {}, {}",
+            ended.status,
+            ended.stderr
+        );
+        assert!(ended.took < DEADLINE, "{words}: {:?}", ended.took);
+    }
+}
+
+#[test]
+fn a_diagnostics_hook_that_never_returns_does_not_keep_the_process_from_ending() {
+    for words in [
+        "end guard=kept how=exit-told",
+        "end guard=forgotten how=exit-told",
+        "end hooks guard=forgotten how=exit-told",
+    ] {
+        let server = server();
+        server.always(Some(Fault::status(401)));
+        let mut app = App::start(&server, &format!("{words} flush_ms=50 hook=blocks"));
+        app.wait_for("diagnostic: Unauthorized");
+        app.tell("exit");
+        let ended = app.end();
+        ended.assert_ended_well();
+        assert!(
+            ended.took < DEADLINE + 2 * SLACK,
+            "{words}: {:?}",
+            ended.took
+        );
+    }
+}
+
+#[test]
 fn a_diagnostics_hook_may_exit_although_it_runs_on_the_worker() {
     for hooks in ["", "hooks"] {
         let server = server();

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::os::unix::process::ExitStatusExt;
 
+use axiom_local::Fault;
+
 use crate::app::{App, Ended, assert_holds, server, signal};
 
 fn children(ended: &Ended) -> Vec<&str> {
@@ -50,6 +52,27 @@ fn a_child_that_exits_without_hooks_says_what_it_loses() {
         said[0].contains("; 100 records were not delivered; "),
         "{said:?}"
     );
+}
+
+#[test]
+fn a_child_that_drops_the_layer_keeps_its_own_threads() {
+    let server = server();
+    let ended = App::start(&server, "fork what=threads").end();
+    ended.assert_ended_well();
+    assert_eq!(children(&ended), ["0"], "{}", ended.stderr);
+    assert_eq!(ended.stderr, "");
+}
+
+#[test]
+fn what_a_parent_was_told_of_losses_hides_none_of_the_child() {
+    let server = server();
+    server.faults([Some(Fault::fail_events(10)), Some(Fault::fail_events(5))]);
+    let ended = App::start(&server, "fork what=lost").end();
+    assert_eq!(children(&ended), ["0"]);
+    for who in ["parent", "child"] {
+        let said = format!("{who} lost some: true");
+        assert!(ended.lines.contains(&said), "{:?}", ended.lines);
+    }
 }
 
 #[test]

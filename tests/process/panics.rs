@@ -46,6 +46,22 @@ fn a_panic_in_a_thread_or_a_task_is_survived_and_loses_nothing() {
     }
 }
 
+#[test]
+fn panics_that_are_caught_do_not_ask_for_a_request_each() {
+    let server = server();
+    let ended = App::start(&server, "panic where=often guard=kept hooks").end();
+    ended.assert_ended_well();
+    let panics = hooks_that_ran(&ended).len() as u64;
+    let requests = server.requests_seen();
+    println!("{panics} panics, {requests} requests");
+    assert_eq!(server.ingested(), 1_000 + panics);
+    // Each second, and when a batch is full.
+    assert!(
+        requests < 10 + panics / 2_000,
+        "{requests} requests for {panics} panics"
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn a_panic_that_may_not_unwind_aborts_but_loses_nothing_with_the_hooks() {

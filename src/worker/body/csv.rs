@@ -1,5 +1,8 @@
 //! Records as CSV: one column for each flattened field. Fields that a record is the first to have
 //! get the next columns, in alphabetical order.
+//!
+//! The records are read twice, for the columns and for the cells: kept in between, a table of many different records
+//! would be many times as large as these.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -8,72 +11,58 @@ use serde_json::Value;
 
 use super::{Batch, each_line};
 
-/// A row's cells, by column.
-type Row = Vec<Option<String>>;
-
-#[derive(Default)]
-struct Table {
-    names: Vec<String>,
-    columns: HashMap<String, usize>,
-    rows: Vec<Row>,
-}
-
 pub(super) fn write(batch: &Batch, out: &mut impl Write) -> io::Result<()> {
-    let mut table = Table::default();
+    let mut names = Vec::new();
+    let mut columns = HashMap::new();
     each_line(batch, |line| {
-        let record: Value = serde_json::from_slice(line)?;
-        let mut row = Row::new();
-        table.flatten("", &record, &mut row);
-        table.rows.push(row);
+        flatten("", &serde_json::from_slice(line)?, &mut |name, _| {
+            if !columns.contains_key(name) {
+                columns.insert(name.to_owned(), names.len());
+                names.push(name.to_owned());
+            }
+        });
         Ok(())
     })?;
-    let names: Vec<Option<&str>> = table.names.iter().map(|name| Some(name.as_str())).collect();
-    write_row(&names, names.len(), out)?;
-    for row in &table.rows {
-        let cells: Vec<Option<&str>> = row.iter().map(Option::as_deref).collect();
-        write_row(&cells, names.len(), out)?;
-    }
-    Ok(())
+    write_row(names.iter().map(String::as_str), out)?;
+    let mut cells = vec![String::new(); names.len()];
+    each_line(batch, |line| {
+        flatten("", &serde_json::from_slice(line)?, &mut |name, value| {
+            let cell = columns.get(name).and_then(|column| cells.get_mut(*column));
+            if let Some(cell) = cell {
+                *cell = match value {
+                    Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                };
+            }
+        });
+        write_row(cells.iter().map(String::as_str), out)?;
+        cells.iter_mut().for_each(String::clear);
+        Ok(())
+    })
 }
 
-impl Table {
-    fn flatten(&mut self, name: &str, value: &Value, row: &mut Row) {
-        let text = match value {
-            Value::Object(fields) => {
-                for (inner, value) in fields {
-                    if name.is_empty() {
-                        self.flatten(inner, value, row);
-                    } else {
-                        self.flatten(&format!("{name}.{inner}"), value, row);
-                    }
+/// Lends each field that has a value, by its whole name.
+fn flatten(name: &str, value: &Value, put: &mut impl FnMut(&str, &Value)) {
+    match value {
+        Value::Object(fields) => {
+            for (inner, value) in fields {
+                if name.is_empty() {
+                    flatten(inner, value, put);
+                } else {
+                    flatten(&format!("{name}.{inner}"), value, put);
                 }
-                return;
             }
-            Value::Null => return,
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let column = match self.columns.get(name) {
-            Some(column) => *column,
-            None => {
-                self.names.push(name.to_owned());
-                self.columns.insert(name.to_owned(), self.names.len() - 1);
-                self.names.len() - 1
-            }
-        };
-        if row.len() <= column {
-            row.resize(column + 1, None);
         }
-        row[column] = Some(text);
+        Value::Null => {}
+        value => put(name, value),
     }
 }
 
-fn write_row(cells: &[Option<&str>], columns: usize, out: &mut impl Write) -> io::Result<()> {
-    for at in 0..columns {
+fn write_row<'a>(cells: impl Iterator<Item = &'a str>, out: &mut impl Write) -> io::Result<()> {
+    for (at, cell) in cells.enumerate() {
         if at > 0 {
             out.write_all(b",")?;
         }
-        let cell = cells.get(at).copied().flatten().unwrap_or("");
         if cell.contains([',', '"', '\n', '\r']) {
             write!(out, "\"{}\"", cell.replace('"', "\"\""))?;
         } else {

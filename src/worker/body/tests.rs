@@ -112,3 +112,25 @@ fn compressed_bodies_decode_to_the_plain_one_time_after_time() {
         }
     }
 }
+
+#[test]
+fn csv_of_many_different_records_takes_little_more_memory_than_its_body() {
+    // As of an application with 400 callsites that have four fields of their own each.
+    let lines: Vec<String> = (0..4_000)
+        .map(|seq| {
+            let callsite = seq % 400;
+            let fields: Vec<String> = (0..4)
+                .map(|field| format!("\"field_{callsite}_{field}\":{seq}"))
+                .collect();
+            format!(
+                r#"{{"_time":"2026-01-01T00:00:00.000000001Z","attributes":{{{}}}}}"#,
+                fields.join(",")
+            )
+        })
+        .collect();
+    let batch = batch(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut encoder = Encoder::new(Layout::Csv, Compression::Zstd).unwrap();
+    let peak = allocation_counter::measure(|| drop(encoder.encode(&batch).unwrap())).bytes_max;
+    batch.delivered_except(0);
+    assert!(peak < 4 << 20, "{peak} bytes");
+}

@@ -57,6 +57,10 @@ pub(crate) fn run(wanted: &Wanted) {
             let _err = std::io::stderr().lock();
             std::process::exit(0);
         }
+        "exit-told" => {
+            crate::hear();
+            std::process::exit(0);
+        }
         // Something else ends it.
         "wait" => crate::wait_for_the_end(),
         other => panic!("no such end: {other}"),
@@ -67,15 +71,20 @@ pub(crate) fn run(wanted: &Wanted) {
 /// The hook may end the process itself, on whatever thread it runs.
 fn with_a_diagnostics_hook(wanted: &Wanted) -> Guard {
     use tracing_subscriber::prelude::*;
-    let exits = wanted.text("hook") == "exits";
+    let hook = wanted.text("hook").to_owned();
     let (layer, guard) = builder(wanted)
         .on_diagnostic(move |diagnostic| {
             say(format_args!(
                 "diagnostic: {:?}: {diagnostic}",
                 diagnostic.cause()
             ));
-            if exits && diagnostic.cause() == axiom_layer::Cause::Unauthorized {
-                std::process::exit(3);
+            match hook.as_str() {
+                "exits" if diagnostic.cause() == axiom_layer::Cause::Unauthorized => {
+                    std::process::exit(3)
+                }
+                "always-exits" => std::process::exit(3),
+                "blocks" => crate::wait_for_the_end(),
+                _ => {}
             }
         })
         .build()

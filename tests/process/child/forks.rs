@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axiom_layer::Guard;
 
-use crate::{Wanted, hear, ledger, record, say, start, wait_for_the_end};
+use crate::{Wanted, build, hear, ledger, record, say, start, wait_for_the_end};
 
 /// Runs `child` in a forked process, which then ends by `process::exit(0)`. The id of the process.
 fn fork(child: impl FnOnce()) -> i32 {
@@ -50,6 +50,9 @@ fn flush(who: &str, guard: &Guard) {
 }
 
 pub(crate) fn run(wanted: &Wanted) {
+    if wanted.text("what") == "threads" {
+        return child_with_threads_of_its_own(wanted);
+    }
     let guard = start(wanted);
     match wanted.text("what") {
         "queued" => {
@@ -96,6 +99,20 @@ pub(crate) fn run(wanted: &Wanted) {
             });
             say(format_args!("child ended {}", wait_for(child)));
         }
+        "lost" => {
+            let receipt = |who: &str| {
+                let flushed = guard.flush(Duration::from_secs(5));
+                let lost = flushed.is_err_and(|error| error.is_lost());
+                say(format_args!("{who} lost some: {lost}"));
+            };
+            record(0..500);
+            receipt("parent");
+            let child = fork(|| {
+                record(500..600);
+                receipt("child");
+            });
+            say(format_args!("child ended {}", wait_for(child)));
+        }
         "drop" => return guard_dropped_in_the_child(guard),
         "busy" => busy(&guard),
         "signal" => {
@@ -126,6 +143,38 @@ fn guard_dropped_in_the_child(guard: Guard) {
             say(format_args!("child ended {}", wait_for(child)));
             record(500..600);
             flush("parent after the child", &guard);
+            shut_down("parent", &guard);
+        }
+    }
+}
+
+/// A child in which all that it has of the parent's layer is dropped, while a thread that it started goes on.
+fn child_with_threads_of_its_own(wanted: &Wanted) {
+    use tracing_subscriber::prelude::*;
+    let (layer, guard) = build(wanted);
+    // Not the global one, which is never dropped.
+    let subscriber = tracing_subscriber::registry().with(layer).set_default();
+    // SAFETY: as in `fork`.
+    match unsafe { libc::fork() } {
+        0 => {
+            let barrier = std::sync::Arc::new(std::sync::Barrier::new(9));
+            // One of them gets the stack that the worker had in the parent.
+            let threads: Vec<_> = (0..8)
+                .map(|_| {
+                    let barrier = std::sync::Arc::clone(&barrier);
+                    std::thread::spawn(move || {
+                        barrier.wait();
+                    })
+                })
+                .collect();
+            drop((guard, subscriber));
+            barrier.wait();
+            threads
+                .into_iter()
+                .for_each(|thread| thread.join().unwrap());
+        }
+        child => {
+            say(format_args!("child ended {}", wait_for(child)));
             shut_down("parent", &guard);
         }
     }

@@ -35,6 +35,14 @@ pub(crate) fn run(wanted: &Wanted) {
             let ended = runtime.block_on(runtime.spawn(async { panic!("on purpose") }));
             say(format_args!("caught: {}", ended.is_err()));
         }
+        // As a server does whose handlers panic, one after the other.
+        "often" => {
+            let start = std::time::Instant::now();
+            while start.elapsed() < std::time::Duration::from_secs(1) {
+                let caught = std::panic::catch_unwind(|| panic!("on purpose"));
+                assert!(caught.is_err());
+            }
+        }
         // Both end in an abort, although panics unwind.
         "destructor" => {
             let _panics = PanicsOnDrop;
