@@ -145,15 +145,13 @@ impl Queue {
         } else {
             self.push_short(line)
         };
+        // It was not closed yet when we looked. Pairs with the store in `end`: either the worker finds what was
+        // left, or this sees that the worker has gone. Without room, too: the chunk that was full is left then.
+        if self.ended.load(Ordering::SeqCst) {
+            self.sweep();
+        }
         match pushed {
-            Some(()) => {
-                self.signal.arm();
-                // It was not closed yet when we looked. Pairs with the store in `end`: either the worker
-                // finds the chunk that was left, or this sees that the worker has gone.
-                if self.ended.load(Ordering::SeqCst) {
-                    self.sweep();
-                }
-            }
+            Some(()) => self.signal.arm(),
             None => self.counters.add_dropped(DropReason::QueueFull, 1),
         }
     }
