@@ -53,6 +53,7 @@ thread_local! {
 struct Account {
     /// Written only by whoever owns the chunk.
     appended: AtomicU64,
+    /// Grows by all that the chunk holds at once.
     settled: AtomicU64,
 }
 
@@ -423,11 +424,17 @@ impl Unit {
         self.settle(events);
     }
 
+    /// The account learns of it when the last of them is settled. Parts are settled in any order, and those that
+    /// a flush waits for may be the last.
     fn settle(&self, events: u32) {
-        self.settled.fetch_add(events, Ordering::Relaxed);
-        if let Some(chunk) = &self.chunk {
+        let before = self.settled.fetch_add(events, Ordering::AcqRel);
+        let all = self.events();
+        if let Some(chunk) = &self.chunk
+            && before < all
+            && all - before <= events
+        {
             let settled = &self.queue.accounts[chunk.id].settled;
-            settled.fetch_add(u64::from(events), Ordering::Release);
+            settled.fetch_add(u64::from(all), Ordering::Release);
         }
     }
 }
