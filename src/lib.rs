@@ -102,6 +102,7 @@ mod queue;
 mod schema;
 mod span_ext;
 mod stats;
+mod sync;
 mod trace;
 mod worker;
 

@@ -7,18 +7,18 @@ mod signal;
 
 use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_queue::ArrayQueue;
 use crossbeam_utils::CachePadded;
-use crossbeam_utils::atomic::AtomicCell;
 
 pub(crate) use self::chunk::{CHUNK_BYTES, Chunk};
 pub(crate) use self::signal::Signal;
 use crate::fence;
 use crate::stats::{Counters, DropReason};
+use crate::sync::{
+    ArrayQueue, AtomicBool, AtomicCell, AtomicU32, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering,
+};
 
 /// What happens to a record when the queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,7 +43,7 @@ const STRIPES_TRIED: usize = 3;
 thread_local! {
     /// Where this thread looks first. Given out in turn, so that threads spread over the stripes.
     static HOME: Cell<usize> = {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         Cell::new(NEXT.fetch_add(1, Ordering::Relaxed))
     };
 }
@@ -453,5 +453,7 @@ impl Drop for Unit {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod models;
+#[cfg(all(test, not(loom)))]
 mod tests;
