@@ -123,6 +123,7 @@ mod queue;
 mod schema;
 mod span_ext;
 mod stats;
+mod sync;
 mod trace;
 mod worker;
 

@@ -4,8 +4,9 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
+
+use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// Refusals that are quoted: the latest ones.
 const SAMPLES: usize = 8;

@@ -7,18 +7,18 @@ mod signal;
 
 use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_queue::ArrayQueue;
 use crossbeam_utils::CachePadded;
-use crossbeam_utils::atomic::AtomicCell;
 
 pub(crate) use self::chunk::{CHUNK_BYTES, Chunk};
 pub(crate) use self::signal::Signal;
 use crate::fence;
 use crate::stats::{Counters, DropReason};
+use crate::sync::{
+    ArrayQueue, AtomicBool, AtomicCell, AtomicU32, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering,
+};
 
 /// What happens to a record when the queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,7 +43,7 @@ const STRIPES_TRIED: usize = 3;
 thread_local! {
     /// Where this thread looks first. Given out in turn, so that threads spread over the stripes.
     static HOME: Cell<usize> = {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         Cell::new(NEXT.fetch_add(1, Ordering::Relaxed))
     };
 }
@@ -53,6 +53,7 @@ thread_local! {
 struct Account {
     /// Written only by whoever owns the chunk.
     appended: AtomicU64,
+    /// Grows by all that the chunk holds at once.
     settled: AtomicU64,
 }
 
@@ -146,15 +147,13 @@ impl Queue {
         } else {
             self.push_short(line)
         };
+        // It was not closed yet when we looked. Pairs with the store in `end`: either the worker finds what was
+        // left, or this sees that the worker has gone. Without room, too: the chunk that was full is left then.
+        if self.ended.load(Ordering::SeqCst) {
+            self.sweep();
+        }
         match pushed {
-            Some(()) => {
-                self.signal.arm();
-                // It was not closed yet when we looked. Pairs with the store in `end`: either the worker
-                // finds the chunk that was left, or this sees that the worker has gone.
-                if self.ended.load(Ordering::SeqCst) {
-                    self.sweep();
-                }
-            }
+            Some(()) => self.signal.arm(),
             None => self.counters.add_dropped(DropReason::QueueFull, 1),
         }
         true
@@ -427,11 +426,17 @@ impl Unit {
         self.settle(events);
     }
 
+    /// The account learns of it when the last of them is settled. Parts are settled in any order, and those that
+    /// a flush waits for may be the last.
     fn settle(&self, events: u32) {
-        self.settled.fetch_add(events, Ordering::Relaxed);
-        if let Some(chunk) = &self.chunk {
+        let before = self.settled.fetch_add(events, Ordering::AcqRel);
+        let all = self.events();
+        if let Some(chunk) = &self.chunk
+            && before < all
+            && all - before <= events
+        {
             let settled = &self.queue.accounts[chunk.id].settled;
-            settled.fetch_add(u64::from(events), Ordering::Release);
+            settled.fetch_add(u64::from(all), Ordering::Release);
         }
     }
 }
@@ -450,5 +455,7 @@ impl Drop for Unit {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod models;
+#[cfg(all(test, not(loom)))]
 mod tests;

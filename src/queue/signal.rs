@@ -1,9 +1,8 @@
 //! How a producer wakes the worker: rarely, and without a lock.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use atomic_waker::AtomicWaker;
+use crate::sync::{self, AtomicBool, AtomicWaker, Ordering};
 
 /// The worker is *armed* while it has a timer running: it will look at the queue by itself.
 #[derive(Debug, Default)]
@@ -16,6 +15,7 @@ pub(crate) struct Signal {
 impl Signal {
     /// Called after every push: one load, unless the worker sleeps without a timer.
     pub(super) fn arm(&self) {
+        sync::seen_within_an_interval();
         if !self.armed.load(Ordering::Relaxed) && !self.armed.swap(true, Ordering::AcqRel) {
             self.raise();
         }
@@ -32,6 +32,7 @@ impl Signal {
     /// interval after this: a producer that read the old value has published its event by then.
     pub(crate) fn disarm(&self) {
         self.armed.store(false, Ordering::SeqCst);
+        sync::seen_within_an_interval();
     }
 
     /// Ready once for any number of [`raise`](Self::raise)s before it.

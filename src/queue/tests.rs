@@ -208,3 +208,20 @@ fn a_record_that_comes_when_the_worker_has_gone_is_settled() {
     assert_eq!(after.dropped_for(DropReason::Shutdown), 2);
     assert_eq!((after.recorded(), after.pending()), (2, 0));
 }
+
+#[test]
+fn a_push_without_room_settles_what_it_left_when_the_worker_has_gone() {
+    let (queue, counters) = queue(2, Overflow::DropNewest);
+    let line = [b'x'; CHUNK_BYTES];
+    queue.push(&line);
+    queue.push(&line);
+    // As if another producer had that chunk.
+    let held = queue.pop();
+    queue.end();
+    queue.push(&line);
+    drop(held);
+    let after = stats(&queue, &counters);
+    assert_eq!(after.dropped_for(DropReason::QueueFull), 1);
+    assert_eq!(after.dropped_for(DropReason::Shutdown), 1);
+    assert_eq!((after.recorded(), after.pending()), (3, 0));
+}

@@ -327,6 +327,26 @@ mod tests {
     }
 
     #[test]
+    fn a_flush_waits_for_its_record_even_if_a_later_one_of_the_chunk_is_delivered_first() {
+        let (queue, _) = queue();
+        queue.push(b"before\n");
+        let mark = queue.mark();
+        queue.push(b"after\n");
+        queue.collect_open();
+        let one = Limits {
+            max_events: 1,
+            ..LIMITS
+        };
+        let mut batcher = Batcher::default();
+        let first = batcher.next(&queue, one).unwrap();
+        let second = batcher.next(&queue, one).unwrap();
+        second.delivered_except(0);
+        assert!(!queue.settled_up_to(&mark));
+        first.delivered_except(0);
+        assert!(queue.settled_up_to(&mark));
+    }
+
+    #[test]
     fn a_batch_that_is_forgotten_is_counted_as_our_defect() {
         let (queue, counters) = queue();
         fill(&queue, 10);
