@@ -4,6 +4,7 @@
 
 mod chunk;
 mod signal;
+mod unit;
 
 use std::cell::Cell;
 use std::fmt;
@@ -14,10 +15,11 @@ use crossbeam_utils::CachePadded;
 
 pub(crate) use self::chunk::{CHUNK_BYTES, Chunk};
 pub(crate) use self::signal::Signal;
+pub(crate) use self::unit::Unit;
 use crate::fence;
 use crate::stats::{Counters, DropReason};
 use crate::sync::{
-    ArrayQueue, AtomicBool, AtomicCell, AtomicU32, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering,
+    ArrayQueue, AtomicBool, AtomicCell, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering,
 };
 
 /// What happens to a record when the queue is full.
@@ -85,6 +87,24 @@ pub(crate) struct Queue {
     counters: Arc<Counters>,
     blocked: AtomicUsize,
     room: (Mutex<()>, Condvar),
+    /// One of those that wait for the chunks of a long line has the turn: two would each hold what the other waits for.
+    long_turn: AtomicBool,
+}
+
+/// Until when a push may wait for room: a time too far away to be computed is never.
+#[derive(Debug, Clone, Copy)]
+struct Patience(Option<Instant>);
+
+impl Patience {
+    fn new(timeout: Duration) -> Self {
+        Self(Instant::now().checked_add(timeout))
+    }
+
+    fn left(self) -> Duration {
+        self.0.map_or(Duration::MAX, |at| {
+            at.saturating_duration_since(Instant::now())
+        })
+    }
 }
 
 impl fmt::Debug for Queue {
@@ -133,6 +153,7 @@ impl Queue {
             counters,
             blocked: AtomicUsize::new(0),
             room: (Mutex::new(()), Condvar::new()),
+            long_turn: AtomicBool::new(false),
         })
     }
 
@@ -165,9 +186,9 @@ impl Queue {
             Some(chunk) if chunk.fits(line) => chunk,
             Some(full) => {
                 self.seal(full);
-                self.fresh()?
+                self.fresh(None)?
             }
-            None => self.fresh()?,
+            None => self.fresh(None)?,
         };
         chunk.append(line);
         self.count_appended(&chunk);
@@ -177,9 +198,27 @@ impl Queue {
 
     /// A line longer than a chunk: as many chunks as it takes, as one unit.
     fn push_long(&self, line: &[u8]) -> Option<()> {
+        let Overflow::Block { timeout } = self.overflow else {
+            return self.push_parts(line, None);
+        };
+        // All of its chunks within one timeout.
+        let patience = Patience::new(if fence::is_raised() {
+            Duration::ZERO
+        } else {
+            timeout
+        });
+        let turn = || (!self.long_turn.swap(true, Ordering::SeqCst)).then_some(());
+        turn().or_else(|| self.wait_for(patience, turn))?;
+        let pushed = self.push_parts(line, Some(patience));
+        self.long_turn.store(false, Ordering::SeqCst);
+        self.wake_blocked();
+        pushed
+    }
+
+    fn push_parts(&self, line: &[u8], patience: Option<Patience>) -> Option<()> {
         let mut unit = None;
         for part in line.rchunks(CHUNK_BYTES) {
-            let Some(mut chunk) = self.fresh() else {
+            let Some(mut chunk) = self.fresh(patience) else {
                 self.recycle(unit);
                 return None;
             };
@@ -230,7 +269,8 @@ impl Queue {
         }
     }
 
-    fn fresh(&self) -> Option<Box<Chunk>> {
+    /// `patience`: what is left of it, when this is not a push's first wait.
+    fn fresh(&self, patience: Option<Patience>) -> Option<Box<Chunk>> {
         if let Some(chunk) = self.pooled() {
             return Some(chunk);
         }
@@ -243,7 +283,10 @@ impl Queue {
             Overflow::DropOldest => self.full.pop().map(|chunk| self.evict(chunk)),
             // The worker, which makes the room, must not wait for it.
             Overflow::Block { .. } if fence::is_raised() => None,
-            Overflow::Block { timeout } => self.wait_for_room(timeout),
+            Overflow::Block { timeout } => {
+                let patience = patience.unwrap_or_else(|| Patience::new(timeout));
+                self.wait_for(patience, || self.pooled())
+            }
         }
     }
 
@@ -259,16 +302,16 @@ impl Queue {
         })
     }
 
-    fn wait_for_room(&self, timeout: Duration) -> Option<Box<Chunk>> {
-        let deadline = Instant::now().checked_add(timeout);
-        // Announced before the last look at the pool: whoever frees a chunk after that look sees it.
+    /// Waits until `look` finds something, which it may after a chunk is freed or a turn is over.
+    fn wait_for<T>(&self, patience: Patience, look: impl Fn() -> Option<T>) -> Option<T> {
+        // Announced before the last look: whoever frees a chunk after that look sees it.
         self.blocked.fetch_add(1, Ordering::SeqCst);
         let mut lock = self.room.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let chunk = loop {
-            if let Some(chunk) = self.pooled() {
-                break Some(chunk);
+        let found = loop {
+            if let Some(found) = look() {
+                break Some(found);
             }
-            let left = deadline.map_or(timeout, |at| at.saturating_duration_since(Instant::now()));
+            let left = patience.left();
             if left.is_zero() || self.closed.load(Ordering::SeqCst) {
                 break None;
             }
@@ -281,7 +324,7 @@ impl Queue {
         };
         drop(lock);
         self.blocked.fetch_sub(1, Ordering::SeqCst);
-        chunk
+        found
     }
 
     /// Gives a unit's chunks back to the pool.
@@ -293,6 +336,10 @@ impl Queue {
             // There is room for every chunk that exists.
             drop(self.free.push(chunk));
         }
+        self.wake_blocked();
+    }
+
+    fn wake_blocked(&self) {
         if self.blocked.load(Ordering::SeqCst) > 0 {
             drop(self.room.0.lock());
             self.room.1.notify_all();
@@ -340,11 +387,7 @@ impl Queue {
         let chunk = self.full.pop()?;
         self.taken
             .fetch_add(chunk.parts().count(), Ordering::Relaxed);
-        Some(Unit {
-            queue: Arc::clone(self),
-            chunk: Some(chunk),
-            settled: AtomicU32::new(0),
-        })
+        Some(Unit::new(Arc::clone(self), chunk))
     }
 
     /// There are full chunks for a batch, or half of the pool is in use.
@@ -395,63 +438,6 @@ impl Queue {
             account.settled.load(Ordering::Acquire) >= *appended
         };
         self.accounts.iter().zip(&mark.0).all(settled)
-    }
-}
-
-/// A full chunk in the worker's hands. It settles each of its events once; what is left unsettled
-/// when it is dropped counts as lost by a defect of ours, so that the ledger can not leak.
-#[derive(Debug)]
-pub(crate) struct Unit {
-    queue: Arc<Queue>,
-    chunk: Option<Box<Chunk>>,
-    settled: AtomicU32,
-}
-
-impl Unit {
-    pub(crate) fn events(&self) -> u32 {
-        self.chunk.as_ref().map_or(0, |chunk| chunk.events())
-    }
-
-    pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
-        self.chunk.iter().flat_map(|chunk| chunk.parts())
-    }
-
-    pub(crate) fn delivered(&self, events: u32) {
-        self.queue.counters.add_delivered(u64::from(events));
-        self.settle(events);
-    }
-
-    pub(crate) fn dropped(&self, events: u32, reason: DropReason) {
-        self.queue.counters.add_dropped(reason, u64::from(events));
-        self.settle(events);
-    }
-
-    /// The account learns of it when the last of them is settled. Parts are settled in any order, and those that
-    /// a flush waits for may be the last.
-    fn settle(&self, events: u32) {
-        let before = self.settled.fetch_add(events, Ordering::AcqRel);
-        let all = self.events();
-        if let Some(chunk) = &self.chunk
-            && before < all
-            && all - before <= events
-        {
-            let settled = &self.queue.accounts[chunk.id].settled;
-            settled.fetch_add(u64::from(all), Ordering::Release);
-        }
-    }
-}
-
-impl Drop for Unit {
-    fn drop(&mut self) {
-        let left = self.events() - self.settled.load(Ordering::Relaxed).min(self.events());
-        if left > 0 {
-            self.dropped(left, DropReason::Internal);
-        }
-        self.queue
-            .taken
-            .fetch_sub(self.parts().count(), Ordering::Relaxed);
-        self.queue.recycle(self.chunk.take());
-        self.queue.starved.store(false, Ordering::Relaxed);
     }
 }
 

@@ -39,7 +39,11 @@ fn queue(chunks: usize, overflow: Overflow) -> Arc<Queue> {
 
 fn push(queue: &Arc<Queue>, lines: &'static [&'static [u8]]) -> thread::JoinHandle<()> {
     let queue = Arc::clone(queue);
-    thread::spawn(move || lines.iter().for_each(|line| queue.push(line)))
+    thread::spawn(move || {
+        for line in lines {
+            queue.push(line);
+        }
+    })
 }
 
 fn stats(queue: &Queue) -> Stats {

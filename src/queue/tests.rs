@@ -225,3 +225,53 @@ fn a_push_without_room_settles_what_it_left_when_the_worker_has_gone() {
     assert_eq!(after.dropped_for(DropReason::Shutdown), 1);
     assert_eq!((after.recorded(), after.pending()), (3, 0));
 }
+
+/// Takes whatever is full, and delivers it.
+fn deliver(queue: &Arc<Queue>) {
+    while let Some(unit) = queue.pop() {
+        unit.delivered(unit.events());
+    }
+}
+
+#[test]
+fn a_long_line_waits_no_longer_than_the_timeout_for_all_of_its_chunks() {
+    let timeout = Duration::from_millis(200);
+    let (queue, counters) = queue(16, Overflow::Block { timeout });
+    let line = [b'x'; CHUNK_BYTES];
+    assert!((0..16).all(|_| queue.push(&line)));
+    std::thread::scope(|scope| {
+        let long = scope.spawn(|| {
+            let start = Instant::now();
+            queue.push(&[b'y'; 15 * CHUNK_BYTES]);
+            start.elapsed()
+        });
+        // A worker that frees one chunk before each timeout is over. Time itself is what is tested.
+        while !long.is_finished() {
+            std::thread::sleep(timeout * 3 / 4);
+            if let Some(unit) = queue.pop() {
+                unit.delivered(unit.events());
+            }
+        }
+        let took = long.join().unwrap();
+        assert!(took < timeout * 2, "{took:?}");
+    });
+    assert_eq!(stats(&queue, &counters).dropped(), 1);
+}
+
+#[test]
+fn long_lines_of_several_threads_do_not_wait_for_each_other() {
+    let timeout = Duration::from_secs(60);
+    let (queue, counters) = queue(32, Overflow::Block { timeout });
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let push = || (0..500).all(|_| queue.push(&[b'y'; 15 * CHUNK_BYTES]));
+        let producers = [(); 4].map(|()| scope.spawn(push));
+        while !producers.iter().all(|producer| producer.is_finished()) {
+            deliver(&queue);
+            std::thread::yield_now();
+        }
+    });
+    deliver(&queue);
+    assert_eq!(stats(&queue, &counters).delivered(), 2_000);
+    assert!(start.elapsed() < timeout, "{:?}", start.elapsed());
+}
