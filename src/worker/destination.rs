@@ -247,6 +247,17 @@ impl Destination {
     ) {
         self.in_flight -= 1;
         self.waiting.push_front(shipment);
+        self.back_off(started, now, told, random);
+    }
+
+    /// Sends nothing for a while, after an attempt begun at `started` that failed.
+    pub(crate) fn back_off(
+        &mut self,
+        started: Instant,
+        now: Instant,
+        told: Option<Duration>,
+        random: f64,
+    ) {
         // Attempts that were under way together fail together, and count once.
         if self.last_failure.is_some_and(|last| started < last) && told.is_none() {
             return;

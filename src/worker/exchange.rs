@@ -190,16 +190,19 @@ impl Worker {
             .shipment
             .since
             .map_or(Duration::ZERO, |since| now - since);
+        let random = self.random.random();
+        let started = flight.started;
+        let destination = &mut self.destinations[index];
         if self
             .settings
             .retry_timeout
             .is_some_and(|timeout| age >= timeout)
         {
-            self.destinations[index].dropped(flight.shipment, DropReason::RetriesExhausted);
+            destination.dropped(flight.shipment, DropReason::RetriesExhausted);
+            // The next batch would hardly fare better at once.
+            destination.back_off(started, now, told, random);
         } else {
-            let random = self.random.random();
-            let started = flight.started;
-            self.destinations[index].failed(flight.shipment, started, now, told, random);
+            destination.failed(flight.shipment, started, now, told, random);
         }
         // A rate limit is the token's, not the dataset's.
         if let (Cause::RateLimited, Some(told)) = (cause, told) {

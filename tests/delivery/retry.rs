@@ -155,6 +155,24 @@ fn a_retry_timeout_gives_up_and_says_how_many() {
 }
 
 #[test]
+fn a_retry_timeout_that_is_over_at_once_does_not_make_it_hurry() {
+    let server = server();
+    server.always(Some(Fault::status(503)));
+    let program = Program::with(server.url(), |builder| {
+        builder
+            .retry_timeout(Duration::from_nanos(1))
+            .batch_max_events(10)
+    });
+    program.record(0..10_000);
+    // A thousand batches, none of which is tried twice: without a pause they would be gone by then.
+    let many = 100;
+    let soon = Duration::from_secs(1);
+    assert!(!server.wait_until(soon, |server| server.requests_seen() > many));
+    drop(program.guard.shutdown(Duration::from_millis(100)));
+    program.audit(&[&server]);
+}
+
+#[test]
 fn many_programs_that_fail_together_do_not_come_back_together() {
     let server = server();
     server.faults((0..10).map(|_| Some(Fault::status(503))));
