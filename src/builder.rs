@@ -358,6 +358,16 @@ impl Builder {
         self
     }
 
+    /// Whether an ERROR event fails the span around it: `error` is true, and the event's message is the span's
+    /// `status.message`. Default `true`.
+    ///
+    /// Off for programs whose ERROR events do not mean that the operation failed. Then only a panic, an error recorded among
+    /// the span's own fields, and the field `otel.status_code` do.
+    pub fn error_events_fail_spans(mut self, fail: bool) -> Self {
+        self.settings.errors_fail_spans = fail;
+        self
+    }
+
     /// Hears of the layer's own trouble, such as a refused token or dropped records, instead of the line on
     /// stderr. Default: none.
     ///

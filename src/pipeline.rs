@@ -18,7 +18,7 @@ use crate::error::BuildError;
 use crate::exit;
 use crate::fence;
 use crate::fork::Process;
-use crate::frontend::{AxiomLayer, CallsiteOptions, Options, Placement};
+use crate::frontend::{AxiomLayer, CallsiteOptions, OpenSpans, Options, Placement, Tracer};
 use crate::guard::Guard;
 use crate::late::Late;
 use crate::queue::{Mark, Queue, Signal};
@@ -33,6 +33,8 @@ pub(crate) struct Pipeline {
     config: Arc<Config>,
     process: Process,
     shared: Arc<Shared>,
+    /// Those of the layer, to be counted.
+    spans: Arc<OpenSpans>,
     commands: mpsc::UnboundedSender<Command>,
     thread: Mutex<Option<JoinHandle<()>>>,
     late: Late,
@@ -51,6 +53,7 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
         thread_names: config.thread_names,
         span_fields: config.span_fields,
         span_events: config.span_events,
+        errors_fail_spans: config.errors_fail_spans,
         callsites: CallsiteOptions {
             source_location: config.source_location,
             placement: Placement {
@@ -60,7 +63,8 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
         },
         labels: config.labels.members().into(),
     };
-    let pipeline = Arc::new(Pipeline::new(Arc::new(config))?);
+    let spans = Arc::new(OpenSpans::default());
+    let pipeline = Arc::new(Pipeline::new(Arc::new(config), Arc::clone(&spans))?);
     if pipeline.has_exit_hooks() {
         exit::install(pipeline.shutdown_timeout());
     }
@@ -68,8 +72,8 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
     all.retain(|pipeline| pipeline.strong_count() > 0);
     all.push(Arc::downgrade(&pipeline));
     drop(all);
-    let layer = AxiomLayer::new(Arc::clone(&pipeline), options);
-    Ok((layer, Guard::new(pipeline)))
+    let tracer = Tracer::new(Arc::clone(&pipeline), spans, options);
+    Ok((AxiomLayer::new(tracer), Guard::new(pipeline)))
 }
 
 /// The pipelines that are still in use in this process. A forked child that recorded nothing has none.
@@ -108,7 +112,7 @@ impl Drop for Pipeline {
 }
 
 impl Pipeline {
-    fn new(config: Arc<Config>) -> Result<Self, BuildError> {
+    fn new(config: Arc<Config>, spans: Arc<OpenSpans>) -> Result<Self, BuildError> {
         let (commands, received) = mpsc::unbounded_channel();
         let shared = shared(&config);
         let sources = destinations(&config)
@@ -123,6 +127,7 @@ impl Pipeline {
             config,
             process: Process::new(),
             shared,
+            spans,
             commands,
             thread: Mutex::new(Some(thread)),
             late: Late::default(),
@@ -132,7 +137,7 @@ impl Pipeline {
     }
 
     /// One that has ended before it began: what is recorded is counted.
-    fn closed(config: Arc<Config>) -> Self {
+    fn closed(config: Arc<Config>, spans: Arc<OpenSpans>) -> Self {
         let shared = shared(&config);
         for queue in &shared.queues {
             queue.close();
@@ -141,6 +146,7 @@ impl Pipeline {
             config,
             process: Process::new(),
             shared,
+            spans,
             commands: mpsc::unbounded_channel().0,
             thread: Mutex::new(None),
             late: Late::default(),
@@ -164,7 +170,9 @@ impl Pipeline {
         let child = self.child.get_or_init(|| {
             let config = Arc::clone(&self.config);
             // No thread to be had: what the child records is counted.
-            let child = Self::new(config).unwrap_or_else(|_| Self::closed(self.config.clone()));
+            let spans = || Arc::clone(&self.spans);
+            let child = Self::new(config, spans())
+                .unwrap_or_else(|_| Self::closed(self.config.clone(), spans()));
             if child.has_exit_hooks() {
                 exit::install(child.shutdown_timeout());
             }
@@ -187,7 +195,10 @@ impl Pipeline {
         if self.process.is_this() {
             return self;
         }
-        let closed = || Arc::new(Self::closed(Arc::clone(&self.config)));
+        let closed = || {
+            let (config, spans) = (Arc::clone(&self.config), Arc::clone(&self.spans));
+            Arc::new(Self::closed(config, spans))
+        };
         self.child.get_or_init(closed).here_or_closed()
     }
 
@@ -209,7 +220,8 @@ impl Pipeline {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        self.shared.stats()
+        let open = self.spans.iter().filter(|span| !span.has_ended());
+        self.shared.stats().with_open_spans(open.count() as u64)
     }
 
     /// Records that were lost and that no receipt has told of, until now. Several threads may ask, and each

@@ -1,10 +1,14 @@
 //! What an application asks of a span beyond `tracing`: its context, a parent in another process, links.
 
-use tracing::Span;
-use tracing_subscriber::Registry;
-use tracing_subscriber::registry::{LookupSpan, SpanRef};
+use std::sync::Arc;
 
-use crate::frontend::{SpanIds, SpanStates};
+use tracing::span::Id;
+use tracing::{Metadata, Span};
+use tracing_subscriber::Registry;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::TagValue;
+use crate::frontend::{self, OpenSpan, SpanIds, Tracer};
 use crate::trace::TraceContext;
 
 /// Carries context between a span and other processes.
@@ -41,25 +45,63 @@ pub trait SpanExt {
     /// was made of, the request that scheduled a job. At most 128 links for a span; what is beyond is
     /// counted in `links_dropped`.
     fn add_link(&self, other: &TraceContext);
+
+    /// Sets an attribute of the span that its callsite need not declare, unlike `Span::record`, which ignores such a field.
+    ///
+    /// Of one name, the value that was recorded or set last counts. `otel.name`, `otel.kind`, `otel.status_code` and
+    /// `otel.status_description` mean here what they mean among declared fields. A text is shortened to 256 KiB, a name
+    /// to 182 bytes.
+    ///
+    /// ```
+    /// use axiom_layer::SpanExt;
+    ///
+    /// tracing::Span::current().set_attribute("customer.id", 4711);
+    /// ```
+    fn set_attribute(&self, name: &str, value: impl Into<TagValue>);
+
+    /// Ends the span now and sends its record, whoever still holds the span.
+    ///
+    /// Without this call a span that was ever entered ends when it was left last, and one that never was when it is
+    /// closed; its record is sent when it is closed, which is not before all spans below it are. Whoever knows better when
+    /// the operation is over says so.
+    ///
+    /// What is recorded in the span afterwards, events and spans, still belongs to it. Fields and attributes that are set
+    /// afterwards are not in the record. A second call does nothing.
+    ///
+    /// ```
+    /// use axiom_layer::SpanExt;
+    ///
+    /// let request = tracing::info_span!("request");
+    /// // A task that outlives the request, and keeps its span.
+    /// let background = request.clone();
+    /// request.end();
+    /// # drop(background);
+    /// ```
+    fn end(&self);
 }
 
 impl SpanExt for Span {
     fn set_parent(&self, caller: &TraceContext) {
-        with_registry(self, |span| {
-            if let Some(states) = span.extensions_mut().get_mut::<SpanStates>() {
-                states
-                    .all_mut()
-                    .for_each(|(_, state)| state.set_parent(caller));
-            }
+        each(self, |_, span, _| {
+            span.with(|content| content.set_parent(span, caller));
         });
     }
 
     fn context(&self) -> Option<TraceContext> {
-        with_registry(self, |span| {
-            span.scope().find_map(|span| {
-                let extensions = span.extensions();
-                let states = extensions.get::<SpanStates>()?;
-                Some(states.first().context())
+        self.with_subscriber(|(id, dispatch)| {
+            let registry = dispatch.downcast_ref::<Registry>()?;
+            let tracers = in_registry(registry);
+            let context = |id: &Id| {
+                tracers
+                    .iter()
+                    .find_map(|tracer| Some(tracer.span(id)?.context()))
+            };
+            // A span that is hidden from all of ours is passed over.
+            context(id).or_else(|| {
+                registry
+                    .span(id)?
+                    .scope()
+                    .find_map(|span| context(&span.id()))
             })
         })?
     }
@@ -69,19 +111,49 @@ impl SpanExt for Span {
             trace: other.trace(),
             span: other.span(),
         };
-        with_registry(self, |span| {
-            if let Some(states) = span.extensions_mut().get_mut::<SpanStates>() {
-                states.all_mut().for_each(|(_, state)| state.add_link(&ids));
-            }
+        each(self, |_, span, _| {
+            span.with(|content| content.add_link(&ids));
         });
+    }
+
+    fn set_attribute(&self, name: &str, value: impl Into<TagValue>) {
+        let value = value.into();
+        each(self, |tracer, span, metadata| {
+            tracer.set_attribute(span, metadata, name, &value);
+        });
+    }
+
+    fn end(&self) {
+        each(self, |tracer, span, metadata| tracer.end(span, metadata));
     }
 }
 
-fn with_registry<T>(span: &Span, run: impl FnOnce(SpanRef<'_, Registry>) -> T) -> Option<T> {
+/// The layers that live in this registry.
+fn in_registry(registry: &Registry) -> Vec<Arc<Tracer>> {
+    let address = frontend::address(registry);
+    let mut tracers = frontend::tracers::all();
+    tracers.retain(|tracer| tracer.may_live_in(address));
+    tracers
+}
+
+/// Runs `run` on what each layer keeps of this span.
+fn each(span: &Span, run: impl Fn(&Tracer, &OpenSpan, &'static Metadata<'static>)) {
+    let Some(metadata) = span.metadata() else {
+        return;
+    };
     span.with_subscriber(|(id, dispatch)| {
-        let registry = dispatch.downcast_ref::<Registry>()?;
-        registry.span(id).map(run)
-    })?
+        let Some(registry) = dispatch.downcast_ref::<Registry>() else {
+            return;
+        };
+        for tracer in in_registry(registry) {
+            // A layer that does not know its registry may keep a span of the same id in another.
+            if let Some(span) = tracer.span(id)
+                && span.with(|content| content.is_of(metadata)) == Some(true)
+            {
+                run(&tracer, span, metadata);
+            }
+        }
+    });
 }
 
 impl TraceContext {
@@ -93,6 +165,9 @@ impl TraceContext {
     /// ```
     #[must_use]
     pub fn current() -> Option<Self> {
-        Span::current().context()
+        // Where `tracing` is at work on a record, it says that there is no subscriber; the layers know better.
+        Span::current()
+            .context()
+            .or_else(frontend::tracers::current_context)
     }
 }

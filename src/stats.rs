@@ -149,6 +149,7 @@ impl Counters {
             retried: self.retried.load(Ordering::Relaxed),
             incomplete: self.incomplete.load(Ordering::Relaxed),
             worker_panics: self.worker_panics.load(Ordering::Relaxed),
+            open_spans: 0,
             samples: self
                 .samples
                 .lock()
@@ -173,10 +174,15 @@ pub struct Stats {
     retried: u64,
     incomplete: u64,
     worker_panics: u64,
+    open_spans: u64,
     samples: Vec<String>,
 }
 
 impl Stats {
+    pub(crate) fn with_open_spans(self, open_spans: u64) -> Self {
+        Self { open_spans, ..self }
+    }
+
     /// Events and spans handed to the layer.
     #[must_use]
     pub fn recorded(&self) -> u64 {
@@ -218,6 +224,13 @@ impl Stats {
         self.recorded
             .saturating_sub(self.delivered)
             .saturating_sub(self.dropped())
+    }
+
+    /// Spans that have begun and not ended. Each will be a record when it ends, and is in no other number until then: what
+    /// is open at the shutdown leaves events whose `span_id` points to no record.
+    #[must_use]
+    pub fn open_spans(&self) -> u64 {
+        self.open_spans
     }
 
     /// Requests that were sent again.

@@ -106,23 +106,17 @@ fn for_each_span(record: impl Fn(u64) + Copy) -> u64 {
     beyond / MANY
 }
 
-/// The box that the registry asks for, and the bytes of the fields.
 #[test]
-fn a_span_allocates_twice_and_not_more_as_time_goes_on() {
-    assert_eq!(for_each_span(span), 2);
+fn a_span_allocates_nothing_beyond_what_the_registry_does() {
+    assert_eq!(for_each_span(span), 0);
 }
 
 #[test]
-fn a_span_without_fields_allocates_once() {
-    assert_eq!(for_each_span(|_| drop(info_span!("bare").entered())), 1);
-}
-
-#[test]
-fn a_value_recorded_later_allocates_at_most_once_to_grow_the_fields() {
+fn a_value_recorded_later_allocates_nothing() {
     let record = |seq| {
         let span = info_span!("step", seq, late = Empty);
         span.record("late", seq);
         span.record("late", seq + 1);
     };
-    assert_eq!(for_each_span(record), 3);
+    assert_eq!(for_each_span(record), 0);
 }

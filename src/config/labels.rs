@@ -87,16 +87,22 @@ macro_rules! from_integers {
 }
 from_integers!(i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, usize);
 
+impl TagValue {
+    /// Appends it as JSON, a text with at most `cap` bytes. Returns whether it is whole.
+    pub(crate) fn put(&self, out: &mut Vec<u8>, cap: usize) -> bool {
+        self.0.put(out, cap)
+    }
+}
+
 impl Value {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut Vec<u8>, cap: usize) -> bool {
         match self {
-            Self::Text(text) => {
-                json::put_str(out, text, VALUE_BYTES);
-            }
+            Self::Text(text) => return json::put_str(out, text, cap),
             Self::Integer(value) => json::put_i128(out, *value),
             Self::Float(value) => json::put_f64(out, *value),
             Self::Bool(value) => json::put_bool(out, *value),
         }
+        true
     }
 }
 
@@ -332,7 +338,7 @@ fn render(fields: &BTreeMap<String, Label>) -> String {
         out.push(if out.is_empty() { b'{' } else { b',' });
         json::put_str(&mut out, field, usize::MAX);
         out.push(b':');
-        label.value.0.put(&mut out);
+        label.value.put(&mut out, VALUE_BYTES);
     }
     if out.is_empty() {
         out.push(b'{');

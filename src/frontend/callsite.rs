@@ -146,18 +146,14 @@ fn plan_fields(metadata: &Metadata<'_>, is_log: bool, placement: &Placement) -> 
         let role = match name {
             _ if slot.is_err() => Role::Excess,
             "message" if metadata.is_event() => Role::Message,
-            "otel.name" if metadata.is_span() => Role::OtelName,
-            "otel.kind" if metadata.is_span() => Role::OtelKind,
-            "otel.status_code" if metadata.is_span() => Role::OtelStatusCode,
-            // The second is what tracing-opentelemetry called it once.
-            "otel.status_description" | "otel.status_message" if metadata.is_span() => {
-                Role::OtelStatusDescription
-            }
             "log.target" if is_log => Role::LogTarget,
             "log.module_path" if is_log => Role::LogModule,
             "log.file" if is_log => Role::LogFile,
             "log.line" if is_log => Role::LogLine,
-            _ => Role::Attribute,
+            name => Some(name)
+                .filter(|_| metadata.is_span())
+                .and_then(role_in_span)
+                .unwrap_or(Role::Attribute),
         };
         let mut key = Vec::with_capacity(kept.len() + 3);
         json::put_str(&mut key, kept, usize::MAX);
@@ -171,6 +167,18 @@ fn plan_fields(metadata: &Metadata<'_>, is_log: bool, placement: &Placement) -> 
         }
     };
     metadata.fields().iter().enumerate().map(plan).collect()
+}
+
+/// The fields of a span that mean what they mean to tracing-opentelemetry.
+pub(crate) fn role_in_span(name: &str) -> Option<Role> {
+    match name {
+        "otel.name" => Some(Role::OtelName),
+        "otel.kind" => Some(Role::OtelKind),
+        "otel.status_code" => Some(Role::OtelStatusCode),
+        // The second is what tracing-opentelemetry called it once.
+        "otel.status_description" | "otel.status_message" => Some(Role::OtelStatusDescription),
+        _ => None,
+    }
 }
 
 fn level(level: Level) -> &'static str {
@@ -212,6 +220,10 @@ impl Callsites {
             buckets: (0..BUCKETS).map(|_| OnceBox::new()).collect(),
             options,
         }
+    }
+
+    pub(crate) fn placement(&self) -> &Placement {
+        &self.options.placement
     }
 
     /// Renders the callsite unless that was done before.

@@ -315,20 +315,6 @@ pub(crate) fn value_len(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
-/// The length of the key at the start of an object's member, its colon included.
-pub(crate) fn key_len(member: &[u8]) -> usize {
-    let mut escaped = false;
-    for (at, byte) in member.iter().enumerate().skip(1) {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return at + 2,
-            _ => {}
-        }
-    }
-    member.len()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,9 +1,10 @@
 //! The members of a JSON object under construction: no key twice, bounded in number and bytes.
+//!
+//! An index says where each member lies, so that nobody has to look for one among the bytes.
 
 use std::ops::Range;
 
-use super::callsite::{Callsite, FieldPlan};
-use super::json;
+use super::callsite::{FieldPlan, KEY_BYTES};
 
 /// All attributes of a record.
 pub(crate) const ATTRIBUTES_BYTES: usize = 600 * 1024;
@@ -13,10 +14,24 @@ pub(crate) const ATTRIBUTES: u32 = 250;
 /// Any number, and a text of which a reader still sees something.
 const LEAST: usize = 64;
 
+/// The slot of a member that no field of the callsite declares.
+const UNDECLARED: u16 = u16::MAX;
+
+/// Where a member lies. It ends where the next one of its group begins.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    start: u32,
+    /// With the quotes and the colon.
+    key_len: u16,
+    /// The slot of its field: see [`FieldPlan`].
+    slot: u16,
+}
+
 /// The members written so far, as `"key":value,"key":value,`.
 #[derive(Debug, Default)]
 pub(crate) struct Members {
     bytes: Vec<u8>,
+    entries: Vec<Entry>,
     /// Which slots have, or had, a value: a bit for each.
     set: [u64; 4],
 }
@@ -24,11 +39,13 @@ pub(crate) struct Members {
 impl Members {
     fn clear(&mut self) {
         self.bytes.clear();
+        self.entries.clear();
         self.set = [0; 4];
     }
 
     fn copy_from(&mut self, other: &Self) {
         self.bytes.clone_from(&other.bytes);
+        self.entries.clone_from(&other.entries);
         self.set = other.set;
     }
 
@@ -46,40 +63,47 @@ impl Members {
         &self.bytes
     }
 
-    /// Removes an earlier value of the same key. `true`: there was one.
-    fn remove(&mut self, key: &[u8]) -> bool {
-        match self.find(key) {
-            Some(entry) => {
-                self.bytes.drain(entry);
-                true
-            }
-            None => false,
-        }
+    fn range(&self, index: usize) -> Range<usize> {
+        let next = self.entries.get(index + 1);
+        let end = next.map_or(self.bytes.len(), |next| next.start as usize);
+        self.entries[index].start as usize..end
     }
 
-    /// Where the entry of a key lies, its comma included.
-    fn find(&self, key: &[u8]) -> Option<Range<usize>> {
-        let mut at = 0;
-        while at < self.bytes.len() {
-            let end = at + json::value_len(&self.bytes[at..]) + 1;
-            if self.bytes[at..end].starts_with(key) {
-                return Some(at..end);
-            }
-            at = end;
-        }
-        None
+    /// The key and the whole of a member, its comma included.
+    fn member(&self, index: usize) -> (&[u8], &[u8]) {
+        let member = &self.bytes[self.range(index)];
+        (&member[..usize::from(self.entries[index].key_len)], member)
     }
 
-    fn entries(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = self.bytes.as_slice();
-        std::iter::from_fn(move || {
-            if rest.is_empty() {
-                return None;
-            }
-            let (entry, after) = rest.split_at(json::value_len(rest) + 1);
-            rest = after;
-            Some(entry)
-        })
+    fn members(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        (0..self.entries.len()).map(|index| self.member(index))
+    }
+
+    fn find(&self, key: &[u8]) -> Option<usize> {
+        self.members().position(|(known, _)| known == key)
+    }
+
+    /// Notes that a member begins here, and writes its key.
+    #[inline]
+    fn begin(&mut self, slot: u16, key: impl FnOnce(&mut Vec<u8>)) -> &mut Vec<u8> {
+        let start = self.bytes.len();
+        key(&mut self.bytes);
+        self.entries.push(Entry {
+            start: start as u32,
+            key_len: (self.bytes.len() - start) as u16,
+            slot,
+        });
+        &mut self.bytes
+    }
+
+    fn remove(&mut self, index: usize) {
+        let removed = self.range(index);
+        let bytes = removed.len() as u32;
+        self.bytes.drain(removed);
+        self.entries.remove(index);
+        for entry in &mut self.entries[index..] {
+            entry.start -= bytes;
+        }
     }
 }
 
@@ -89,7 +113,6 @@ pub(crate) struct Fields {
     pub(crate) attributes: Members,
     /// At the top level, or in `attributes.custom`: see [`Placement`](super::placement::Placement).
     pub(crate) outer: Members,
-    count: u32,
     /// Members of nested values, each of which is a field to Axiom, beyond the one that the value counts for.
     nested: u32,
 }
@@ -98,19 +121,17 @@ impl Fields {
     pub(crate) fn clear(&mut self) {
         self.attributes.clear();
         self.outer.clear();
-        self.count = 0;
         self.nested = 0;
     }
 
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.attributes.copy_from(&other.attributes);
         self.outer.copy_from(&other.outer);
-        self.count = other.count;
         self.nested = other.nested;
     }
 
     fn count(&self) -> u32 {
-        self.count + self.nested
+        (self.attributes.entries.len() + self.outer.entries.len()) as u32 + self.nested
     }
 
     /// How many more members there may be.
@@ -150,83 +171,118 @@ impl Fields {
     #[inline]
     pub(crate) fn begin(&mut self, plan: &FieldPlan, cap: usize) -> Option<(&mut Vec<u8>, usize)> {
         let was_taken = self.group(plan.is_outer).take(plan.slot);
-        if was_taken || !self.has_room(plan) {
+        if was_taken || !self.has_room(plan.key.len()) {
             self.make_room(plan)?;
         }
-        self.count += 1;
         let room = ATTRIBUTES_BYTES - self.bytes() - plan.key.len();
-        let out = &mut self.group(plan.is_outer).bytes;
-        plan.key.put(out);
+        let group = self.group(plan.is_outer);
+        let out = group.begin(u16::from(plan.slot), |out| plan.key.put(out));
         Some((out, cap.min(room)))
     }
 
     #[inline]
-    fn has_room(&self, plan: &FieldPlan) -> bool {
-        self.bytes() + plan.key.len() + LEAST <= ATTRIBUTES_BYTES && self.count() < ATTRIBUTES
+    fn has_room(&self, bytes: usize) -> bool {
+        self.bytes() + bytes + LEAST <= ATTRIBUTES_BYTES && self.count() < ATTRIBUTES
     }
 
     #[cold]
     fn make_room(&mut self, plan: &FieldPlan) -> Option<()> {
-        if self.group(plan.is_outer).remove(plan.key.bytes()) {
-            self.count -= 1;
+        let group = self.group(plan.is_outer);
+        let slot = u16::from(plan.slot);
+        if let Some(index) = group.entries.iter().position(|entry| entry.slot == slot) {
+            group.remove(index);
         }
-        self.has_room(plan).then_some(())
+        self.has_room(plan.key.len()).then_some(())
     }
 
-    /// Takes over what `later` holds; where both have a key, the later value wins.
-    pub(crate) fn merge(&mut self, callsite: &Callsite, later: &Self, incomplete: &mut u32) {
+    /// Takes over the fields that `later` holds of the same callsite; where both have one, the later value wins.
+    pub(crate) fn merge(&mut self, later: &Self, incomplete: &mut u32) {
         self.nested += later.nested;
-        for is_outer in [false, true] {
-            let group = if is_outer {
-                &later.outer
-            } else {
-                &later.attributes
-            };
-            for entry in group.entries() {
-                let plan = callsite
-                    .fields
-                    .iter()
-                    .find(|plan| entry.starts_with(plan.key.bytes()));
-                let Some(plan) = plan else { continue };
-                let value = &entry[plan.key.len()..];
-                match self.begin(plan, value.len().max(64)) {
-                    Some((out, cap)) if value.len() <= cap + 1 => out.extend_from_slice(value),
-                    Some((out, _)) => {
-                        out.extend_from_slice(b"null,");
-                        *incomplete += 1;
+        for (is_outer, group) in [(false, &later.attributes), (true, &later.outer)] {
+            for (index, entry) in group.entries.iter().enumerate() {
+                let (key, member) = group.member(index);
+                if let Ok(slot) = u8::try_from(entry.slot) {
+                    let own = self.group(is_outer);
+                    let earlier = own.entries.iter().position(|own| own.slot == entry.slot);
+                    if own.take(slot)
+                        && let Some(earlier) = earlier
+                    {
+                        own.remove(earlier);
                     }
-                    None => *incomplete += 1,
                 }
+                self.add(is_outer, entry.slot, key, member, incomplete);
             }
         }
     }
 
-    /// Adds those of `outward` whose key is not there yet; of an exception only if there is none.
-    pub(crate) fn inherit(&mut self, outward: &Self, has_exception: bool, incomplete: &mut u32) {
-        self.nested += outward.nested;
-        for is_outer in [false, true] {
-            let group = if is_outer {
-                &outward.outer
-            } else {
-                &outward.attributes
-            };
-            for entry in group.entries() {
-                let key = &entry[..json::key_len(entry)];
-                if has_exception && key.starts_with(b"\"exception.") {
+    /// Sets an attribute that the callsite need not declare: one more field, or a new value for the one of that key.
+    pub(crate) fn set(
+        &mut self,
+        plan: Option<&FieldPlan>,
+        is_outer: bool,
+        key: &[u8],
+        value: &[u8],
+        incomplete: &mut u32,
+    ) {
+        let group = self.group(is_outer);
+        if let Some(index) = group.find(key) {
+            group.remove(index);
+        }
+        let slot = match plan {
+            Some(plan) => {
+                group.take(plan.slot);
+                u16::from(plan.slot)
+            }
+            None => UNDECLARED,
+        };
+        let member = [key, value, b","].concat();
+        self.add(is_outer, slot, key, &member, incomplete);
+    }
+
+    /// Appends a member that is not there yet. Without room for its value it is `null`, without room for its key it is left out.
+    fn add(&mut self, is_outer: bool, slot: u16, key: &[u8], member: &[u8], incomplete: &mut u32) {
+        if !self.has_room(key.len()) {
+            *incomplete += 1;
+            return;
+        }
+        let fits = self.bytes() + member.len() <= ATTRIBUTES_BYTES;
+        let out = self
+            .group(is_outer)
+            .begin(slot, |out| out.extend_from_slice(key));
+        if fits {
+            out.extend_from_slice(&member[key.len()..]);
+        } else {
+            out.extend_from_slice(b"null,");
+            *incomplete += 1;
+        }
+    }
+
+    /// Adds those of `outward` whose key is not among `keys`, which has all of this record's; of an exception only if there is
+    /// none.
+    pub(crate) fn inherit(
+        &mut self,
+        outward: &Self,
+        has_exception: bool,
+        keys: &mut Keys,
+        incomplete: &mut u32,
+    ) {
+        self.nested = self.nested.saturating_add(outward.nested);
+        for (is_outer, group) in [(false, &outward.attributes), (true, &outward.outer)] {
+            for (index, entry) in group.entries.iter().enumerate() {
+                let (key, member) = group.member(index);
+                let is_kept_out = has_exception && key.starts_with(b"\"exception.");
+                let (bucket, is_known) = keys.look(self, is_outer, key);
+                if is_kept_out || is_known {
                     continue;
                 }
-                let bytes = self.bytes();
-                let count = self.count();
-                let group = self.group(is_outer);
-                if group.find(key).is_some() {
-                    continue;
-                }
-                if count >= ATTRIBUTES || bytes + entry.len() > ATTRIBUTES_BYTES {
+                if self.count() >= ATTRIBUTES || self.bytes() + member.len() > ATTRIBUTES_BYTES {
                     *incomplete += 1;
                     continue;
                 }
-                group.bytes.extend_from_slice(entry);
-                self.count += 1;
+                let own = self.group(is_outer);
+                keys.put(bucket, key, own.entries.len());
+                let out = own.begin(entry.slot, |out| out.extend_from_slice(key));
+                out.extend_from_slice(&member[key.len()..]);
             }
         }
     }
@@ -236,9 +292,81 @@ impl Fields {
         [&self.attributes, &self.outer]
             .into_iter()
             .find_map(|group| {
-                let entry = group.find(key)?;
-                Some(&group.bytes[entry.start + key.len()..entry.end - 1])
+                let (key, member) = group.member(group.find(key)?);
+                Some(&member[key.len()..member.len() - 1])
             })
             .unwrap_or_default()
     }
 }
+
+/// The keys of a record, to be found without a look at each: what is inherited may be many times what a record has.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    /// Open addressing: the hash of a key, and where its member is, one more than the index.
+    buckets: Vec<(u32, u16)>,
+}
+
+/// Twice as many as there are members, as a power of two.
+const BUCKETS: usize = 512;
+
+impl Keys {
+    /// Begins with the keys that are there.
+    pub(crate) fn of(&mut self, fields: &Fields) {
+        self.buckets.clear();
+        self.buckets.resize(BUCKETS, (0, 0));
+        for (is_outer, group) in [(false, &fields.attributes), (true, &fields.outer)] {
+            for index in 0..group.entries.len() {
+                let (key, _) = group.member(index);
+                let (bucket, _) = self.look(fields, is_outer, key);
+                self.put(bucket, key, index);
+            }
+        }
+    }
+
+    fn put(&mut self, bucket: usize, key: &[u8], index: usize) {
+        self.buckets[bucket] = (hash(key), index as u16 + 1);
+    }
+
+    /// The bucket of a key, or the one that it would have.
+    fn look(&self, fields: &Fields, is_outer: bool, key: &[u8]) -> (usize, bool) {
+        let group = if is_outer {
+            &fields.outer
+        } else {
+            &fields.attributes
+        };
+        let hash = hash(key);
+        let mut bucket = hash as usize % BUCKETS;
+        loop {
+            match self.buckets[bucket] {
+                (_, 0) => return (bucket, false),
+                (known, index) if known == hash => {
+                    let index = usize::from(index) - 1;
+                    if index < group.entries.len() && group.member(index).0 == key {
+                        return (bucket, true);
+                    }
+                }
+                _ => {}
+            }
+            bucket = (bucket + 1) % BUCKETS;
+        }
+    }
+}
+
+/// FNV-1a, eight bytes at a time: keys are short, and an attacker does not choose them.
+fn hash(key: &[u8]) -> u32 {
+    const PRIME: u64 = 0x0000_0100_0000_01B3;
+    const BASIS: u64 = 0xCBF2_9CE4_8422_2325;
+    let mut hash = BASIS;
+    let (words, rest) = key.as_chunks::<8>();
+    for word in words {
+        hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(PRIME);
+        hash ^= hash >> 32;
+    }
+    for byte in rest {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(PRIME);
+    }
+    (hash ^ hash >> 32) as u32
+}
+
+// A key is written with its quotes, its colon, and at the most six bytes for one of its own.
+const _: () = assert!(6 * KEY_BYTES + 3 <= u16::MAX as usize);

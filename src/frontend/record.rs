@@ -3,6 +3,7 @@
 use super::callsite::Callsite;
 use super::list::List;
 use super::members::Fields;
+use super::open::Times;
 use super::placement::FieldPlacement;
 use super::visit::Special;
 use super::{json, time};
@@ -19,15 +20,24 @@ pub(crate) struct SpanIds {
 }
 
 /// How a span ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum Status {
-    #[default]
-    Unset,
-    Ok,
-    Error,
+    Unset = 0,
+    Ok = 1,
+    Error = 2,
 }
 
 impl Status {
+    /// The reverse of `as u8`.
+    pub(crate) fn from_u8(byte: u8) -> Self {
+        match byte {
+            1 => Self::Ok,
+            2 => Self::Error,
+            _ => Self::Unset,
+        }
+    }
+
     /// Reads `otel.status_code`; a word that is none of OpenTelemetry's leaves the status as it was.
     pub(crate) fn from_field(json: &[u8]) -> Option<Self> {
         let word = json.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
@@ -100,9 +110,7 @@ pub(super) fn put_log(out: &mut Vec<u8>, special: &Special, source_location: boo
 }
 
 pub(crate) struct SpanRecord<'a> {
-    pub(crate) start: u64,
-    pub(crate) duration: u64,
-    pub(crate) busy: u64,
+    pub(crate) times: Times,
     /// As JSON, like the message of the status.
     pub(crate) name: &'a [u8],
     pub(crate) ids: SpanIds,
@@ -121,9 +129,14 @@ pub(crate) struct SpanRecord<'a> {
 
 impl SpanRecord<'_> {
     pub(crate) fn put(&self, line: &mut Vec<u8>) {
-        time::put_start(line, self.start);
+        let Times {
+            start,
+            duration,
+            busy,
+        } = self.times;
+        time::put_start(line, start);
         line.extend_from_slice(b",\"duration\":");
-        json::put_u64(line, self.duration);
+        json::put_u64(line, duration);
         line.extend_from_slice(b",\"name\":");
         line.extend_from_slice(self.name);
         line.extend_from_slice(b",\"kind\":\"");
@@ -147,9 +160,9 @@ impl SpanRecord<'_> {
         }
         line.extend_from_slice(&self.callsite.span);
         line.extend_from_slice(b",\"busy_ns\":");
-        json::put_u64(line, self.busy);
+        json::put_u64(line, busy);
         line.extend_from_slice(b",\"idle_ns\":");
-        json::put_u64(line, self.duration.saturating_sub(self.busy));
+        json::put_u64(line, duration.saturating_sub(busy));
         self.events.put(line, "events");
         self.links.put(line, "links");
         self.frame

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::members::Fields;
+use super::members::{Fields, Keys};
 use super::visit::Special;
 
 /// How deep a `Debug` may record events while it is being recorded. It is a bug in that `Debug`;
@@ -17,6 +17,8 @@ pub(crate) struct Scratch {
     pub(crate) line: Vec<u8>,
     pub(crate) fields: Fields,
     pub(crate) special: Special,
+    /// Made ready when they are needed.
+    pub(crate) keys: Keys,
 }
 
 impl Scratch {

@@ -1,108 +1,71 @@
-//! What we keep on an open span, by layer, so that two layers of ours can share a registry.
+//! What is kept of an open span beside its ids and times, and how it becomes a record.
 
 use std::sync::Arc;
-use std::time::Instant;
+
+use tracing_core::Metadata;
 
 use super::callsite::Callsite;
 use super::json;
-use super::list::{self, List};
+use super::list::List;
 use super::members::Fields;
+use super::open::{OpenSpan, Times};
 use super::record::{self, Frame, SpanIds, SpanRecord, Status};
-use super::time::{self, Anchor};
 use super::visit::{STATUS_MESSAGE_BYTES, Special};
-use crate::trace::{self, SpanId, TraceContext};
+use crate::trace::{SpanId, TraceContext};
 
-/// What children take over from their parent.
-#[derive(Debug, Clone)]
-pub(crate) struct Surroundings {
-    ids: SpanIds,
-    anchor: Anchor,
-    remote: Option<Arc<TraceContext>>,
+/// Buffers that grew beyond this for one span are given back.
+const KEPT_BYTES: usize = 4 * 1024;
+
+#[derive(Debug, Default)]
+pub(crate) struct Content {
+    pub(crate) metadata: Option<&'static Metadata<'static>>,
+    /// The registry's id of the nearest span around it that the layer sees.
+    pub(crate) around: Option<u64>,
+    pub(crate) parent: Option<SpanId>,
+    /// The caller's context if the trace came from another process: its flags and `tracestate` travel on.
+    pub(crate) remote: Option<Arc<TraceContext>>,
+    kind: Option<&'static str>,
+    pub(crate) fields: Fields,
+    incomplete: u32,
+    /// How many of those inside entered while they were unwinding already: when they leave, it says nothing.
+    inside_unwinding: u32,
+    rare: Option<Box<Rare>>,
 }
 
-#[derive(Debug)]
-pub(crate) struct SpanState {
-    ids: SpanIds,
-    parent: Option<SpanId>,
-    /// The caller's context if the trace came from another process: its flags and `tracestate` travel on.
-    remote: Option<Arc<TraceContext>>,
-    anchor: Anchor,
-    started: Instant,
-    /// Threads that are inside the span now, since when, and the time spent inside until then.
-    inside: u32,
-    entered: Instant,
-    busy: u64,
-    /// How many of those entered while they were unwinding already: when they leave, it says nothing.
-    inside_unwinding: u32,
-    kind: &'static str,
-    status: Status,
-    fields: Fields,
+/// What most spans have not.
+#[derive(Debug, Default)]
+struct Rare {
     /// `otel.name`, the status description and the exception, as JSON; empty when absent.
     name: Vec<u8>,
     status_message: Vec<u8>,
     exception: Vec<u8>,
-    /// Events and links, which most spans have not.
-    lists: Option<Box<Lists>>,
-    incomplete: u32,
-}
-
-#[derive(Debug, Default)]
-struct Lists {
     events: List,
     links: List,
 }
 
-impl SpanState {
-    /// A new span below `parent`, or the root of a new trace.
-    pub(crate) fn new(parent: Option<Surroundings>) -> Self {
-        let now = Instant::now();
-        let trace = parent
-            .as_ref()
-            .map_or_else(trace::random_trace_id, |parent| parent.ids.trace);
-        Self {
-            ids: SpanIds {
-                trace,
-                span: trace::random_span_id(),
-            },
-            parent: parent.as_ref().map(|parent| parent.ids.span),
-            anchor: Anchor::inherit(parent.as_ref().map(|parent| parent.anchor), now),
-            remote: parent.and_then(|parent| parent.remote),
-            started: now,
-            inside: 0,
-            entered: now,
-            busy: 0,
-            inside_unwinding: 0,
-            kind: "internal",
-            status: Status::Unset,
-            fields: Fields::default(),
-            name: Vec::new(),
-            status_message: Vec::new(),
-            exception: Vec::new(),
-            lists: None,
-            incomplete: 0,
+impl Content {
+    /// Makes it ready for the next span, which finds buffers of some capacity.
+    pub(crate) fn clear(&mut self) {
+        let mut fields = std::mem::take(&mut self.fields);
+        fields.clear();
+        if fields.capacity() > KEPT_BYTES {
+            fields = Fields::default();
         }
+        *self = Self {
+            fields,
+            ..Self::default()
+        };
     }
 
-    pub(crate) fn surroundings(&self) -> Surroundings {
-        Surroundings {
-            ids: self.ids,
-            anchor: self.anchor,
-            remote: self.remote.clone(),
-        }
-    }
-
-    pub(crate) fn ids(&self) -> SpanIds {
-        self.ids
-    }
-
-    pub(crate) fn fields(&self) -> &Fields {
-        &self.fields
+    /// Whether it is of a span of this callsite. An id alone may be that of another registry's span.
+    pub(crate) fn is_of(&self, metadata: &'static Metadata<'static>) -> bool {
+        self.metadata.is_some_and(|own| std::ptr::eq(own, metadata))
     }
 
     /// Takes over fields that were encoded without a lock on the span.
     pub(crate) fn record(
         &mut self,
-        callsite: &Callsite,
+        span: &OpenSpan,
         fields: &Fields,
         special: &Special,
         incomplete: u32,
@@ -111,182 +74,144 @@ impl SpanState {
         if self.fields.is_empty() {
             self.fields.copy_from(fields);
         } else {
-            self.fields.merge(callsite, fields, &mut self.incomplete);
+            self.fields.merge(fields, &mut self.incomplete);
         }
-        let replace = |own: &mut Vec<u8>, new: &Vec<u8>| {
-            if !new.is_empty() {
-                own.clone_from(new);
-            }
-        };
+        self.record_special(span, special);
+    }
+
+    pub(crate) fn record_special(&mut self, span: &OpenSpan, special: &Special) {
         // A span must have a name.
         if special.name != b"\"\"" {
-            replace(&mut self.name, &special.name);
+            self.replace(&special.name, |rare| &mut rare.name);
         }
-        replace(&mut self.exception, &special.exception);
-        replace(&mut self.status_message, &special.status_message);
+        self.replace(&special.exception, |rare| &mut rare.exception);
+        self.replace(&special.status_message, |rare| &mut rare.status_message);
         if let Some(kind) = record::kind_from_field(&special.kind) {
-            self.kind = kind;
+            self.kind = Some(kind);
         }
         if let Some(status) = Status::from_field(&special.status_code) {
-            self.status = status;
+            span.set_status(status);
         } else if !special.status_message.is_empty() || !special.error.is_empty() {
             // OpenTelemetry knows a description only of an error, and an error among the fields is one.
-            self.mark_error(&special.error);
+            self.fail(span, &special.error);
         }
     }
 
-    /// Fields were recorded while records were nested too deep to encode them.
-    pub(crate) fn lose_fields(&mut self) {
-        self.incomplete += 1;
-    }
-
-    /// An ERROR event happened inside. The first message stays, and so does a status set by the application.
-    pub(crate) fn mark_error(&mut self, message: &[u8]) {
-        if self.status == Status::Unset {
-            self.status = Status::Error;
-            if self.status_message.is_empty() && !message.is_empty() {
-                json::put_shortened(&mut self.status_message, message, STATUS_MESSAGE_BYTES);
-            }
+    fn replace(&mut self, new: &[u8], own: impl FnOnce(&mut Rare) -> &mut Vec<u8>) {
+        if !new.is_empty() {
+            let own = own(self.rare.get_or_insert_default());
+            own.clear();
+            own.extend_from_slice(new);
         }
     }
 
-    pub(crate) fn enter(&mut self) {
-        if self.inside == 0 {
-            self.entered = Instant::now();
+    /// Sets an attribute: one more, or a new value for the field of that key.
+    pub(crate) fn set_attribute(
+        &mut self,
+        callsite: &Callsite,
+        is_outer: bool,
+        key: &[u8],
+        value: &[u8],
+    ) {
+        let plan = callsite.fields.iter().find(|plan| plan.key.bytes() == key);
+        let incomplete = &mut self.incomplete;
+        self.fields.set(plan, is_outer, key, value, incomplete);
+    }
+
+    /// Something failed inside. The first message stays, and so does a status set by the application.
+    pub(crate) fn fail(&mut self, span: &OpenSpan, message: &[u8]) {
+        if !span.fail() || message.is_empty() {
+            return;
         }
-        self.inside += 1;
-        if std::thread::panicking() {
-            self.inside_unwinding += 1;
+        let own = &mut self.rare.get_or_insert_default().status_message;
+        if own.is_empty() {
+            json::put_shortened(own, message, STATUS_MESSAGE_BYTES);
         }
     }
 
-    pub(crate) fn exit(&mut self) {
-        self.inside = self.inside.saturating_sub(1);
-        if self.inside == 0 {
-            self.busy = self
-                .busy
-                .saturating_add(time::nanoseconds(self.entered.elapsed()));
+    /// A thread that is unwinding enters.
+    pub(crate) fn enter_unwinding(&mut self) {
+        self.inside_unwinding += 1;
+    }
+
+    /// A thread that is unwinding leaves: the panic comes from inside, unless the thread entered after it. Of one thread, the
+    /// last to enter is the first to leave.
+    pub(crate) fn exit_unwinding(&mut self, span: &OpenSpan, message: &[u8]) {
+        match self.inside_unwinding.checked_sub(1) {
+            Some(others) => self.inside_unwinding = others,
+            None => self.fail(span, message),
         }
-        if std::thread::panicking() {
-            // Of one thread, the last to enter is the first to leave.
-            match self.inside_unwinding.checked_sub(1) {
-                Some(others) => self.inside_unwinding = others,
-                None => self.mark_error(b"\"panicked\""),
-            }
-        }
-        if self.inside == 0 {
+        if !span.is_inside() {
             self.inside_unwinding = 0;
         }
     }
 
     // Context and links.
 
-    /// The context to send to another process from inside this span.
-    pub(crate) fn context(&self) -> TraceContext {
-        match &self.remote {
-            Some(remote) => remote.at_span(&self.ids.span),
-            None => TraceContext::root(&self.ids.trace, &self.ids.span),
-        }
-    }
-
-    /// Makes this span a child of one in another process. What was recorded in it before stays as it was.
-    pub(crate) fn set_parent(&mut self, context: &TraceContext) {
-        // Nobody draws a circle.
-        if context.span() == self.ids.span {
+    /// Makes the span a child of one in another process. What was recorded in it before stays as it was.
+    pub(crate) fn set_parent(&mut self, span: &OpenSpan, context: &TraceContext) {
+        let ids = span.ids();
+        // A span cannot be its own parent.
+        if context.span() == ids.span {
             return;
         }
-        self.ids.trace = context.trace();
         self.parent = Some(context.span());
+        self.continue_trace(span, context);
+    }
+
+    /// Gives the span the trace, the flags and the `tracestate` of a context, and leaves its parent.
+    pub(crate) fn continue_trace(&mut self, span: &OpenSpan, context: &TraceContext) {
         self.remote = Some(Arc::new(context.clone()));
+        let ids = SpanIds {
+            trace: context.trace(),
+            ..span.ids()
+        };
+        span.change_ids(self, &ids);
     }
 
     pub(crate) fn add_link(&mut self, ids: &SpanIds) {
-        self.lists
-            .get_or_insert_default()
-            .links
-            .add(|out| list::put_link(out, ids));
+        let rare = self.rare.get_or_insert_default();
+        rare.links.add(|out| super::list::put_link(out, ids));
     }
 
     /// Adds what `write` appends to the span's `events`.
     pub(crate) fn add_event(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.lists.get_or_insert_default().events.add(write);
+        self.rare.get_or_insert_default().events.add(write);
     }
 
-    /// Appends the finished span.
-    pub(crate) fn put(&self, line: &mut Vec<u8>, callsite: &Callsite, frame: &Frame) -> u32 {
-        let none = Lists::default();
-        let lists = self.lists.as_deref().unwrap_or(&none);
+    /// Appends the finished span. Returns how many of its values were shortened, left out or unreadable.
+    pub(crate) fn put(
+        &self,
+        line: &mut Vec<u8>,
+        span: &OpenSpan,
+        times: Times,
+        callsite: &Callsite,
+        frame: &Frame,
+    ) -> u32 {
+        let none = Rare::default();
+        let rare = self.rare.as_deref().unwrap_or(&none);
+        let incomplete = self.incomplete + span.lost();
         let record = SpanRecord {
-            start: self.anchor.wall_at(self.started),
-            duration: time::nanoseconds(self.started.elapsed()),
-            busy: self.busy,
-            name: if self.name.is_empty() {
+            times,
+            name: if rare.name.is_empty() {
                 &callsite.name
             } else {
-                &self.name
+                &rare.name
             },
-            ids: self.ids,
+            ids: span.ids(),
             parent: self.parent,
-            kind: self.kind,
-            status: self.status,
-            status_message: &self.status_message,
-            exception: &self.exception,
+            kind: self.kind.unwrap_or("internal"),
+            status: span.status(),
+            status_message: &rare.status_message,
+            exception: &rare.exception,
             callsite,
             fields: &self.fields,
-            events: &lists.events,
-            links: &lists.links,
-            incomplete: self.incomplete,
+            events: &rare.events,
+            links: &rare.links,
+            incomplete,
             frame,
         };
         record.put(line);
-        self.incomplete
-    }
-}
-
-/// The states of all our layers on one span. Nearly always one.
-#[derive(Debug)]
-pub(crate) struct SpanStates {
-    first: (usize, SpanState),
-    others: Vec<(usize, SpanState)>,
-}
-
-impl SpanStates {
-    pub(crate) fn new(layer: usize, state: SpanState) -> Self {
-        Self {
-            first: (layer, state),
-            others: Vec::new(),
-        }
-    }
-
-    /// A second layer calls the span what the first calls it, so that the context which goes to other
-    /// processes is right in both.
-    pub(crate) fn add(&mut self, layer: usize, mut state: SpanState) {
-        let first = self.first();
-        state.ids.span = first.ids.span;
-        if state.parent.is_none() {
-            state.ids.trace = first.ids.trace;
-            state.remote.clone_from(&first.remote);
-        }
-        self.others.push((layer, state));
-    }
-
-    pub(crate) fn of(&self, layer: usize) -> Option<&SpanState> {
-        std::iter::once(&self.first)
-            .chain(&self.others)
-            .find_map(|(id, state)| (*id == layer).then_some(state))
-    }
-
-    pub(crate) fn of_mut(&mut self, layer: usize) -> Option<&mut SpanState> {
-        self.all_mut()
-            .find_map(|(id, state)| (*id == layer).then_some(state))
-    }
-
-    /// The state that speaks for the span when no layer is asked for.
-    pub(crate) fn first(&self) -> &SpanState {
-        &self.first.1
-    }
-
-    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut (usize, SpanState)> {
-        std::iter::once(&mut self.first).chain(&mut self.others)
+        incomplete
     }
 }

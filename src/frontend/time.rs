@@ -1,6 +1,7 @@
 //! Clock readings, and how every line begins: with one as RFC 3339.
 
 use std::cell::Cell;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Datelike, Timelike};
@@ -100,35 +101,11 @@ fn render_second(second: u64) -> Start {
     start
 }
 
-/// Both clocks, read together: what turns a monotonic reading into wall time.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Anchor {
-    wall: u64,
-    monotonic: Instant,
-}
-
-/// How long spans go on using the anchor of their root.
-const ANCHOR_AGE: Duration = Duration::from_secs(60);
-
-impl Anchor {
-    fn at(now: Instant) -> Self {
-        Self {
-            wall: wall_clock(),
-            monotonic: now,
-        }
-    }
-
-    /// The parent's anchor while it is young, so that a trace has one time line.
-    pub(crate) fn inherit(parent: Option<Self>, now: Instant) -> Self {
-        parent
-            .filter(|anchor| now.saturating_duration_since(anchor.monotonic) < ANCHOR_AGE)
-            .unwrap_or_else(|| Self::at(now))
-    }
-
-    pub(crate) fn wall_at(&self, now: Instant) -> u64 {
-        let since = nanoseconds(now.saturating_duration_since(self.monotonic));
-        self.wall.saturating_add(since)
-    }
+/// Nanoseconds of the monotonic clock since the first reading in this process, and never 0.
+pub(crate) fn monotonic() -> u64 {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    let first = FIRST.get_or_init(Instant::now);
+    nanoseconds(first.elapsed()).saturating_add(1)
 }
 
 #[cfg(test)]
@@ -160,13 +137,5 @@ mod tests {
         assert_eq!(rendered(999_999_999), "1970-01-01T00:00:00.999999999Z");
         assert_eq!(rendered(1_000_000_000), "1970-01-01T00:00:01.000000000Z");
         assert_eq!(rendered(0), "1970-01-01T00:00:00.000000000Z");
-    }
-
-    #[test]
-    fn a_child_starts_no_earlier_than_its_parent() {
-        let parent = Anchor::at(Instant::now());
-        let first = parent.wall_at(Instant::now());
-        let child = Anchor::inherit(Some(parent), Instant::now());
-        assert!(child.wall_at(Instant::now()) >= first);
     }
 }

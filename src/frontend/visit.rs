@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tracing_core::Field;
 use tracing_core::field::Visit;
 
-use super::callsite::{Callsite, FieldPlan, NAME_BYTES, Role};
+use super::callsite::{Callsite, FieldPlan, NAME_BYTES, Role, role_in_span};
 use super::json;
 use super::members::Fields;
 
@@ -50,6 +50,20 @@ impl Special {
             .into_iter()
             .find(|text| text.starts_with(b"\""))
             .unwrap_or_default()
+    }
+
+    /// Takes a value for a field of a span that has a meaning of its own. `false`: it has none.
+    pub(crate) fn set(&mut self, name: &str, json: &[u8]) -> bool {
+        let (role, text) = match role_in_span(name) {
+            Some(role @ Role::OtelName) => (role, &mut self.name),
+            Some(role @ Role::OtelKind) => (role, &mut self.kind),
+            Some(role @ Role::OtelStatusCode) => (role, &mut self.status_code),
+            Some(role @ Role::OtelStatusDescription) => (role, &mut self.status_message),
+            _ => return false,
+        };
+        text.extend_from_slice(json);
+        finish_text(role, text);
+        true
     }
 
     pub(crate) fn clear(&mut self) {

@@ -1,0 +1,369 @@
+//! One open span: what every thread may change at any time, and what is changed by one at a time.
+//!
+//! Entering, leaving, failing and asking for ids are atomic operations. Fields and the like lie behind a lock that is held for
+//! copying bytes and never while code of the application's runs; who does not get it in time goes on without, and
+//! the loss is counted. A forked child may find it held by a thread that only its parent has.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+
+use super::record::{SpanIds, Status};
+use super::span::Content;
+use super::time;
+use crate::trace::{SpanId, TraceContext, TraceId};
+
+/// Both ids as text, in whole words.
+const WORDS: usize = 6;
+
+/// How often a thread looks whether the lock is free: first at once, then after others had their turn.
+const SPINS: u32 = 100;
+const YIELDS: u32 = 10_000;
+
+/// Its record was sent: only its ids are of use any more.
+const ENDED: u8 = 1;
+/// The trace came from another process: what the caller sent is among the contents.
+const REMOTE: u8 = 2;
+
+#[derive(Debug, Default)]
+pub(crate) struct OpenSpan {
+    /// Odd while the ids are being changed.
+    version: AtomicU32,
+    ids: [AtomicU64; WORDS],
+    /// What turns the monotonic clock into the wall clock for this trace, and when it was read, in seconds.
+    wall_offset: AtomicU64,
+    anchored: AtomicU32,
+    /// Times of the monotonic clock.
+    started: AtomicU64,
+    /// When the span was left last; 0: it never was.
+    left: AtomicU64,
+    /// The sum of all times at which the span was left by the last thread, less all at which it was entered by the first.
+    busy: AtomicU64,
+    /// Threads that are inside.
+    inside: AtomicU32,
+    /// What the lock was not to be had for.
+    lost: AtomicU32,
+    status: AtomicU8,
+    flags: AtomicU8,
+    content: Mutex<Option<Box<Content>>>,
+}
+
+/// What turns a reading of the monotonic clock into wall time. A trace keeps one for a minute, so that its spans have one
+/// time line though the wall clock steps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Anchor {
+    offset: u64,
+    read: u32,
+}
+
+/// How long spans go on using the anchor of their root.
+const ANCHOR_SECONDS: u32 = 60;
+
+impl Anchor {
+    /// The parent's anchor while it is young.
+    pub(crate) fn inherit(parent: Option<Self>, now: u64) -> Self {
+        let read = (now / 1_000_000_000) as u32;
+        parent
+            .filter(|anchor| read.wrapping_sub(anchor.read) < ANCHOR_SECONDS)
+            .unwrap_or_else(|| Self {
+                offset: time::wall_clock().wrapping_sub(now),
+                read,
+            })
+    }
+
+    pub(crate) fn wall_at(self, monotonic: u64) -> u64 {
+        self.offset.wrapping_add(monotonic)
+    }
+}
+
+/// When a span began, ended, and how long it was entered, in nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// Of the wall clock.
+    pub(crate) start: u64,
+    pub(crate) duration: u64,
+    pub(crate) busy: u64,
+}
+
+impl OpenSpan {
+    /// Makes it ready for a new span. Nobody else can find it yet.
+    pub(crate) fn begin(&self, ids: &SpanIds, is_remote: bool, anchor: Anchor, now: u64) {
+        let relaxed = Ordering::Relaxed;
+        self.put_ids(ids);
+        self.wall_offset.store(anchor.offset, relaxed);
+        self.anchored.store(anchor.read, relaxed);
+        self.started.store(now, relaxed);
+        self.left.store(0, relaxed);
+        self.busy.store(0, relaxed);
+        self.inside.store(0, relaxed);
+        self.lost.store(0, relaxed);
+        self.status.store(Status::Unset as u8, relaxed);
+        self.flags
+            .store(if is_remote { REMOTE } else { 0 }, relaxed);
+    }
+
+    // Ids.
+
+    fn put_ids(&self, ids: &SpanIds) {
+        let version = self.version.load(Ordering::Relaxed);
+        self.version
+            .store(version.wrapping_add(1), Ordering::Relaxed);
+        fence(Ordering::Release);
+        let (trace, span) = (ids.trace.as_chunks::<8>().0, ids.span.as_chunks::<8>().0);
+        for (word, bytes) in self.ids.iter().zip(trace.iter().chain(span)) {
+            word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+        }
+        self.version
+            .store(version.wrapping_add(2), Ordering::Release);
+    }
+
+    /// The ids of trace and span, never of two different moments.
+    #[inline]
+    pub(crate) fn ids(&self) -> SpanIds {
+        for _ in 0..SPINS {
+            let before = self.version.load(Ordering::Acquire);
+            let ids = self.read_ids();
+            fence(Ordering::Acquire);
+            if before % 2 == 0 && before == self.version.load(Ordering::Relaxed) {
+                return ids;
+            }
+            std::hint::spin_loop();
+        }
+        // Whoever changes them holds the lock.
+        let held = self.lock();
+        let ids = self.read_ids();
+        drop(held);
+        ids
+    }
+
+    #[inline]
+    fn read_ids(&self) -> SpanIds {
+        let mut trace: TraceId = [b'0'; 32];
+        let mut span: SpanId = [b'0'; 16];
+        let targets = trace
+            .as_chunks_mut::<8>()
+            .0
+            .iter_mut()
+            .chain(span.as_chunks_mut::<8>().0);
+        for (word, bytes) in self.ids.iter().zip(targets) {
+            *bytes = word.load(Ordering::Relaxed).to_ne_bytes();
+        }
+        SpanIds { trace, span }
+    }
+
+    /// Gives the span another trace, as its caller in another process or another layer has it. Under the lock, so that two
+    /// changes do not meet.
+    pub(crate) fn change_ids(&self, content: &Content, ids: &SpanIds) {
+        self.put_ids(ids);
+        if content.remote.is_some() {
+            self.flags.fetch_or(REMOTE, Ordering::Release);
+        }
+    }
+
+    /// The context to send to another process from inside this span.
+    pub(crate) fn context(&self) -> TraceContext {
+        let ids = self.ids();
+        let remote = self.remote();
+        match remote {
+            Some(remote) => remote.at_span(&ids.span),
+            None => TraceContext::root(&ids.trace, &ids.span),
+        }
+    }
+
+    /// What the caller in another process sent, if the trace came from there.
+    pub(crate) fn remote(&self) -> Option<Arc<TraceContext>> {
+        if self.flags.load(Ordering::Acquire) & REMOTE == 0 {
+            return None;
+        }
+        self.with(|content| content.remote.clone())?
+    }
+
+    // Time.
+
+    pub(crate) fn anchor(&self) -> Anchor {
+        Anchor {
+            offset: self.wall_offset.load(Ordering::Relaxed),
+            read: self.anchored.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn enter(&self) {
+        if self.inside.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.busy.fetch_sub(time::monotonic(), Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn exit(&self) {
+        let one_less = |inside: u32| inside.checked_sub(1);
+        let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
+        if self.inside.fetch_update(done, failed, one_less) == Ok(1) {
+            let now = time::monotonic();
+            self.busy.fetch_add(now, Ordering::Relaxed);
+            self.left.fetch_max(now, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn is_inside(&self) -> bool {
+        self.inside.load(Ordering::Acquire) > 0
+    }
+
+    /// The span's times if it ends now. One that was entered ended when it was left last, as OpenTelemetry has it; unless
+    /// somebody said that now is the end.
+    pub(crate) fn times(&self, is_told: bool) -> Times {
+        let (started, left) = (
+            self.started.load(Ordering::Relaxed),
+            self.left.load(Ordering::Relaxed),
+        );
+        let is_inside = self.is_inside();
+        let end = if left == 0 || is_inside || is_told {
+            time::monotonic()
+        } else {
+            left
+        };
+        let duration = end.saturating_sub(started);
+        let mut busy = self.busy.load(Ordering::Relaxed);
+        if is_inside {
+            busy = busy.wrapping_add(end);
+        }
+        Times {
+            start: self.anchor().wall_at(started),
+            duration,
+            busy: busy.min(duration),
+        }
+    }
+
+    // Status.
+
+    pub(crate) fn status(&self) -> Status {
+        Status::from_u8(self.status.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set_status(&self, status: Status) {
+        self.status.store(status as u8, Ordering::Release);
+    }
+
+    /// Fails the span. `false`: it has a status already, which stays.
+    pub(crate) fn fail(&self) -> bool {
+        let (unset, error) = (Status::Unset as u8, Status::Error as u8);
+        let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
+        self.status
+            .compare_exchange(unset, error, done, failed)
+            .is_ok()
+    }
+
+    /// `true` for the first who ends the span.
+    pub(crate) fn end(&self) -> bool {
+        self.flags.fetch_or(ENDED, Ordering::AcqRel) & ENDED == 0
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.flags.load(Ordering::Acquire) & ENDED != 0
+    }
+
+    // Contents.
+
+    /// Runs `change` on the contents, which nobody else reads or changes meanwhile. `None`: they were not to be had, which is
+    /// counted.
+    pub(crate) fn with<T>(&self, change: impl FnOnce(&mut Content) -> T) -> Option<T> {
+        let Some(mut content) = self.lock() else {
+            self.lose();
+            return None;
+        };
+        Some(change(content.get_or_insert_default()))
+    }
+
+    /// Something was not recorded.
+    pub(crate) fn lose(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn lost(&self) -> u32 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> Option<MutexGuard<'_, Option<Box<Content>>>> {
+        for attempt in 0..SPINS + YIELDS {
+            match self.content.try_lock() {
+                Ok(content) => return Some(content),
+                Err(TryLockError::Poisoned(content)) => return Some(content.into_inner()),
+                Err(TryLockError::WouldBlock) if attempt < SPINS => std::hint::spin_loop(),
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(digit: u8) -> SpanIds {
+        SpanIds {
+            trace: [digit; 32],
+            span: [digit; 16],
+        }
+    }
+
+    #[test]
+    fn ids_are_never_of_two_moments() {
+        let span = OpenSpan::default();
+        span.begin(&ids(b'0'), false, Anchor::inherit(None, 0), 0);
+        std::thread::scope(|scope| {
+            let writers = [b'1', b'2'].map(|digit| {
+                let span = &span;
+                scope.spawn(move || {
+                    for _ in 0..20_000 {
+                        span.with(|content| span.change_ids(content, &ids(digit)));
+                    }
+                })
+            });
+            while writers.iter().any(|writer| !writer.is_finished()) {
+                let seen = span.ids();
+                assert_eq!(seen.trace[..16], seen.trace[16..]);
+                assert_eq!(seen.trace[..16], seen.span);
+                assert!(seen.span.iter().all(|digit| *digit == seen.span[0]));
+            }
+        });
+    }
+
+    #[test]
+    fn the_time_inside_is_exact_however_threads_come_and_go() {
+        let span = OpenSpan::default();
+        let start = time::monotonic();
+        span.begin(&ids(b'0'), false, Anchor::inherit(None, start), start);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..10_000 {
+                        span.enter();
+                        span.exit();
+                    }
+                });
+            }
+        });
+        let elapsed = time::monotonic() - start;
+        // Not clamped yet: a lost or doubled reading would show as a number of another size.
+        assert!(span.busy.load(Ordering::Relaxed) <= elapsed);
+        let times = span.times(false);
+        assert!(times.busy <= times.duration && times.duration <= elapsed);
+    }
+
+    #[test]
+    fn an_exit_too_many_is_nothing() {
+        let span = OpenSpan::default();
+        span.exit();
+        assert!(!span.is_inside());
+        span.enter();
+        assert!(span.is_inside());
+    }
+
+    #[test]
+    fn who_does_not_get_the_contents_goes_on_and_is_counted() {
+        let span = OpenSpan::default();
+        let held = span.content.lock().unwrap();
+        assert_eq!(span.with(|_| ()), None);
+        assert_eq!(span.lost(), 1);
+        drop(held);
+        assert_eq!(span.with(|_| ()), Some(()));
+    }
+}
