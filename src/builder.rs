@@ -415,6 +415,25 @@ impl Builder {
         self
     }
 
+    /// Records each panic as an ERROR event: `message` is what the panic says, `code.file.path`, `code.line.number` and
+    /// `thread.name` where it was, `attributes` has `exception.type` = `panic`, `exception.message` and, if `RUST_BACKTRACE` or
+    /// `RUST_LIB_BACKTRACE` asks for a backtrace, `exception.stacktrace`. Its name and target are `panic`. Off by default; on with
+    /// [`init()`](crate::init()).
+    ///
+    /// The event belongs to the innermost span that the thread is in, and fails it with the panic's message; so do the spans
+    /// that the panic then unwinds through. A panic that is caught is recorded too: the hook cannot know. Filters do not apply.
+    ///
+    /// The panic hook that was set before runs first; one that is set later replaces ours, unless it calls the one before it.
+    /// The event goes to the layers of the subscriber that the thread records to, or if it has none, to all that ask for panics.
+    /// Of the layer's own threads one panic a minute is recorded.
+    ///
+    /// Whether the event leaves the process is up to the end of it: a panic in `main` unwinds and drops the guard; where panics
+    /// abort, [`exit_hooks`](Self::exit_hooks) deliver.
+    pub fn panics(mut self, recorded: bool) -> Self {
+        self.settings.panics = recorded;
+        self
+    }
+
     /// Records the ledger at this interval, as an event `ledger` with the target `axiom_layer`: recorded, delivered,
     /// dropped by reason, pending. A monitor in Axiom can then tell a silent program from one that loses records.
     ///

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::diag::{Cause, Diagnostic};
 use crate::fence;
+use crate::frontend;
 use crate::guard::{block_until, end_all, flush_all};
 use crate::pipeline::{self, Pipeline};
 use crate::stats::DropReason;
@@ -22,6 +23,11 @@ use crate::stats::DropReason;
 pub(crate) fn install(shutdown_timeout: Duration) {
     #[cfg(unix)]
     signals::install(shutdown_timeout);
+    watch_panics();
+}
+
+/// Installs the panic hook, once for the process.
+pub(crate) fn watch_panics() {
     // The standard library lets no panicking thread change the hook.
     if std::thread::panicking() {
         return;
@@ -114,12 +120,17 @@ fn install_panic_hook() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         before(info);
+        // A worker that panics again and again must not fill its own queue with that.
+        static WORKER: Pace = Pace::new(Duration::from_secs(60));
+        if !fence::is_raised() || WORKER.admits() {
+            frontend::panic::record(info);
+        }
         if cfg!(panic = "abort") || ends_the_process(info) {
             deliver();
             // It was waited for here; the abort that follows does not wait again.
             #[cfg(unix)]
             signals::finish();
-        } else if !fence::is_raised() && may_ask() {
+        } else if !fence::is_raised() && ASKS.admits() {
             // The stack unwinds and may be caught: nobody is kept waiting.
             for pipeline in pipeline::all() {
                 drop(pipeline.ask_for_flush());
@@ -129,19 +140,34 @@ fn install_panic_hook() {
 }
 
 /// Not for each of many panics that are caught: requests as small and as many are a reason for Axiom to suspend ingest.
-fn may_ask() -> bool {
-    /// The default flush interval: sooner, such a program's records would not leave without a panic either.
-    const EVERY: Duration = Duration::from_secs(1);
-    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
-    // Held by another panic, which asks.
-    let Ok(mut last) = LAST.try_lock() else {
-        return false;
-    };
-    let is_time = last.is_none_or(|last| last.elapsed() >= EVERY);
-    if is_time {
-        *last = Some(Instant::now());
+/// The default flush interval: sooner, such a program's records would not leave without a panic either.
+static ASKS: Pace = Pace::new(Duration::from_secs(1));
+
+/// Lets one through in each interval.
+struct Pace {
+    every: Duration,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Pace {
+    const fn new(every: Duration) -> Self {
+        Self {
+            every,
+            last: Mutex::new(None),
+        }
     }
-    is_time
+
+    fn admits(&self) -> bool {
+        // Held by another panic, which was let through.
+        let Ok(mut last) = self.last.try_lock() else {
+            return false;
+        };
+        let is_time = last.is_none_or(|last| last.elapsed() >= self.every);
+        if is_time {
+            *last = Some(Instant::now());
+        }
+        is_time
+    }
 }
 
 /// A panic that ends the process although panics unwind: in a destructor while unwinding, or where nothing may

@@ -54,6 +54,7 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
         span_fields: config.span_fields,
         span_events: config.span_events,
         errors_fail_spans: config.errors_fail_spans,
+        panics: config.panics,
         callsites: CallsiteOptions {
             source_location: config.source_location,
             placement: Placement {
@@ -67,6 +68,9 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
     let pipeline = Arc::new(Pipeline::new(Arc::new(config), Arc::clone(&spans))?);
     if pipeline.has_exit_hooks() {
         exit::install(pipeline.shutdown_timeout());
+    }
+    if options.panics {
+        exit::watch_panics();
     }
     let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
     all.retain(|pipeline| pipeline.strong_count() > 0);

@@ -112,7 +112,7 @@ impl SpanExt for Span {
             span: other.span(),
         };
         each(self, |_, span, _| {
-            span.with(|content| content.add_link(&ids));
+            span.with(|content| content.add_link(span, &ids));
         });
     }
 

@@ -84,6 +84,7 @@ pub(crate) struct Settings {
     pub(crate) span_events: bool,
     pub(crate) errors_fail_spans: bool,
     pub(crate) exit_hooks: bool,
+    pub(crate) panics: bool,
     pub(crate) on_diagnostic: Option<Hook>,
     pub(crate) diagnostics: bool,
 }
@@ -108,6 +109,7 @@ impl Default for Settings {
             span_events: false,
             errors_fail_spans: true,
             exit_hooks: false,
+            panics: false,
             on_diagnostic: None,
             diagnostics: true,
         }
@@ -136,6 +138,7 @@ pub(crate) struct Config {
     pub(crate) span_events: bool,
     pub(crate) errors_fail_spans: bool,
     pub(crate) exit_hooks: bool,
+    pub(crate) panics: bool,
     pub(crate) on_diagnostic: Option<Hook>,
     /// Whether trouble is written to stderr when there is no hook.
     pub(crate) diagnostics: bool,
@@ -206,6 +209,7 @@ impl Config {
             span_events: settings.span_events,
             errors_fail_spans: settings.errors_fail_spans,
             exit_hooks: settings.exit_hooks,
+            panics: settings.panics,
             on_diagnostic: settings.on_diagnostic,
             diagnostics: settings.diagnostics,
         })

@@ -17,22 +17,60 @@ pub(crate) struct Entered {
 /// Deeper than this, only the innermost spans are known. A span that is entered and never left would fill memory.
 const DEPTH: usize = 4_096;
 
+#[derive(Debug)]
+struct Thread {
+    entered: Vec<Entered>,
+    /// The message of the panic that unwinds this thread, as JSON; empty if nobody heard it.
+    panic: Vec<u8>,
+}
+
 thread_local! {
-    static ENTERED: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
+    static THREAD: RefCell<Thread> = const {
+        RefCell::new(Thread {
+            entered: Vec::new(),
+            panic: Vec::new(),
+        })
+    };
 }
 
 pub(crate) fn enter(entered: Entered) {
-    change(|all| {
+    change(|thread| {
+        let all = &mut thread.entered;
         if all.len() >= DEPTH {
             all.drain(..DEPTH / 2);
         }
         all.push(entered);
+        // Whoever enters a span and is not unwinding has caught the panic: a later one may come without a message.
+        if !thread.panic.is_empty() && !std::thread::panicking() {
+            thread.panic.clear();
+        }
     });
+}
+
+/// What the panic says that begins on this thread.
+pub(crate) fn set_panic(message: &[u8]) {
+    change(|thread| {
+        thread.panic.clear();
+        thread.panic.extend_from_slice(message);
+    });
+}
+
+/// Lends the message of the panic that unwinds this thread.
+pub(crate) fn with_panic(run: impl FnOnce(&[u8])) {
+    let message = THREAD.try_with(|thread| {
+        let thread = thread.try_borrow().ok()?;
+        (!thread.panic.is_empty()).then(|| thread.panic.clone())
+    });
+    match message.ok().flatten() {
+        Some(message) => run(&message),
+        None => run(b"\"panicked\""),
+    }
 }
 
 /// Leaves the innermost entry of this span. Spans need not be left in the order in which they were entered.
 pub(crate) fn exit(left: Entered) {
-    change(|all| {
+    change(|thread| {
+        let all = &mut thread.entered;
         if let Some(index) = all.iter().rposition(|entered| *entered == left) {
             all.remove(index);
         }
@@ -41,20 +79,20 @@ pub(crate) fn exit(left: Entered) {
 
 /// The innermost span for which `find` has an answer.
 pub(crate) fn find<T>(find: impl FnMut(Entered) -> Option<T>) -> Option<T> {
-    let entered = ENTERED.try_with(|all| {
-        let all = all.try_borrow().ok()?;
-        all.iter().rev().copied().find_map(find)
+    let entered = THREAD.try_with(|thread| {
+        let thread = thread.try_borrow().ok()?;
+        thread.entered.iter().rev().copied().find_map(find)
     });
     // A thread that is ending has forgotten.
     entered.ok().flatten()
 }
 
-fn change(change: impl FnOnce(&mut Vec<Entered>)) {
-    // A thread that is ending is in no span any more. Nothing of the application's runs while the list is borrowed.
-    ENTERED
-        .try_with(|all| {
-            if let Ok(mut all) = all.try_borrow_mut() {
-                change(&mut all);
+fn change(change: impl FnOnce(&mut Thread)) {
+    // A thread that is ending is in no span any more. Nothing of the application's runs while this is borrowed.
+    THREAD
+        .try_with(|thread| {
+            if let Ok(mut thread) = thread.try_borrow_mut() {
+                change(&mut thread);
             }
         })
         .ok();

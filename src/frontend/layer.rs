@@ -10,12 +10,10 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::callsite::Callsite;
 use super::current::{self, Entered};
-use super::list;
-use super::record::EventRecord;
 use super::scratch::{self, Scratch};
 use super::thread;
 use super::time;
-use super::tracer::Tracer;
+use super::tracer::{Made, Tracer};
 use super::visit::FieldVisitor;
 use crate::fence;
 
@@ -143,52 +141,26 @@ where
         tracer.encode(|scratch| {
             let mut visitor = visitor(callsite, scratch);
             event.record(&mut visitor);
-            let mut incomplete = visitor.incomplete;
-            if let (true, Some(around)) = (tracer.span_events, around) {
-                around.span.with(|content| {
-                    content.add_event(|out| {
-                        let source_location = tracer.frame.source_location;
-                        list::put_event(out, time, callsite, scratch, source_location);
-                    });
-                });
-            }
-            if let Some(around) = around
-                && callsite.is_error
-                && tracer.errors_fail_spans
-            {
-                let message = scratch.special.error_message(&scratch.fields);
-                around
-                    .span
-                    .with(|content| content.fail(around.span, message));
-            }
-            // Last, so that the span's events and status have what is the event's own.
-            if let (true, Some(around)) = (tracer.span_fields, around) {
-                incomplete += tracer.inherit(around, scratch);
-            }
+            let incomplete = visitor.incomplete;
             thread::with_members(tracer.thread_names, |thread| {
-                let record = EventRecord {
+                let made = Made {
                     time,
                     callsite,
-                    fields: &scratch.fields,
-                    special: &scratch.special,
-                    ids: around.map(|around| around.span.ids()),
-                    thread,
-                    incomplete,
-                    frame: &tracer.frame,
+                    around,
+                    place: thread,
+                    fails_span: callsite.is_error && tracer.errors_fail_spans,
                 };
-                record.put(&mut scratch.line);
+                tracer.put_event(scratch, made, incomplete);
             });
-            tracer.push(false, &scratch.line, incomplete);
         });
     }
 
     fn on_follows_from(&self, id: &Id, follows: &Id, ctx: Context<'_, S>) {
         if let Some(span) = self.tracer.span(id)
             && let Some(followed) = self.tracer.around_followed(follows, &ctx)
-            && followed.id != id.into_u64()
         {
             let ids = followed.span.ids();
-            span.with(|content| content.add_link(&ids));
+            span.with(|content| content.add_link(span, &ids));
         }
     }
 
@@ -217,7 +189,9 @@ where
             span: id.into_u64(),
         });
         if std::thread::panicking() {
-            span.with(|content| content.exit_unwinding(span, b"\"panicked\""));
+            current::with_panic(|message| {
+                span.with(|content| content.exit_unwinding(span, message));
+            });
         }
     }
 

@@ -10,6 +10,7 @@ mod members;
 #[cfg(all(tracing_unstable, feature = "valuable"))]
 mod nested;
 mod open;
+pub(crate) mod panic;
 mod placement;
 mod record;
 mod scratch;

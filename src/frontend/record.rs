@@ -65,8 +65,8 @@ pub(crate) struct EventRecord<'a> {
     pub(crate) fields: &'a Fields,
     pub(crate) special: &'a Special,
     pub(crate) ids: Option<SpanIds>,
-    /// `,"thread.name":…` or nothing.
-    pub(crate) thread: &'a [u8],
+    /// Members that say on which thread, and where in the source: `,"thread.name":…` or nothing.
+    pub(crate) place: &'a [u8],
     pub(crate) incomplete: u32,
     pub(crate) frame: &'a Frame,
 }
@@ -87,7 +87,7 @@ impl EventRecord<'_> {
         if let Some(ids) = &self.ids {
             put_ids(line, ids);
         }
-        line.extend_from_slice(self.thread);
+        line.extend_from_slice(self.place);
         self.frame
             .put_rest(line, self.fields, &self.special.exception, self.incomplete);
     }

@@ -169,7 +169,11 @@ impl Content {
         span.change_ids(self, &ids);
     }
 
-    pub(crate) fn add_link(&mut self, ids: &SpanIds) {
+    /// Links the span to another. One to itself would say nothing.
+    pub(crate) fn add_link(&mut self, span: &OpenSpan, ids: &SpanIds) {
+        if span.ids().span == ids.span {
+            return;
+        }
         let rare = self.rare.get_or_insert_default();
         rare.links.add(|out| super::list::put_link(out, ids));
     }

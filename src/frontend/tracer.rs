@@ -9,13 +9,14 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use super::callsite::{CallsiteOptions, Callsites, KEY_BYTES};
+use super::callsite::{Callsite, CallsiteOptions, Callsites, KEY_BYTES};
 use super::current;
 use super::home::Home;
 use super::json;
+use super::list;
 use super::members::Keys;
 use super::open::{Anchor, OpenSpan};
-use super::record::{Frame, SpanIds};
+use super::record::{EventRecord, Frame, SpanIds};
 use super::scratch::{self, Scratch};
 use super::span::Content;
 use super::table::Table;
@@ -44,6 +45,8 @@ pub(crate) struct Options {
     pub(crate) span_events: bool,
     /// An ERROR event fails the span around it.
     pub(crate) errors_fail_spans: bool,
+    /// A panic is recorded.
+    pub(crate) panics: bool,
     pub(crate) callsites: CallsiteOptions,
     /// Members that each record carries because they do not travel in the labels header.
     pub(crate) labels: Box<[u8]>,
@@ -58,6 +61,7 @@ pub(crate) struct Tracer {
     pub(super) span_fields: bool,
     pub(super) span_events: bool,
     pub(super) errors_fail_spans: bool,
+    pub(super) panics: bool,
     pub(super) frame: Frame,
     pub(super) spans: Arc<OpenSpans>,
     pub(super) home: Home,
@@ -68,6 +72,17 @@ pub(crate) struct Tracer {
 pub(super) struct Around<'a> {
     pub(super) id: u64,
     pub(super) span: &'a OpenSpan,
+}
+
+/// When, where and in what an event was made.
+#[derive(Clone, Copy)]
+pub(super) struct Made<'a> {
+    pub(super) time: u64,
+    pub(super) callsite: &'a Callsite,
+    pub(super) around: Option<Around<'a>>,
+    /// Members that say on which thread, and where in the source.
+    pub(super) place: &'a [u8],
+    pub(super) fails_span: bool,
 }
 
 /// How well a layer knows which span a new one is below.
@@ -114,6 +129,7 @@ impl Tracer {
             span_fields: options.span_fields,
             span_events: options.span_events,
             errors_fail_spans: options.errors_fail_spans,
+            panics: options.panics,
             spans,
             home: Home::default(),
         });
@@ -400,8 +416,47 @@ impl Tracer {
         });
     }
 
+    /// Sends the record of an event whose fields are in `scratch`.
+    pub(super) fn put_event(&self, scratch: &mut Scratch, made: Made<'_>, mut incomplete: u32) {
+        let Made {
+            time,
+            callsite,
+            around,
+            ..
+        } = made;
+        if let (true, Some(around)) = (self.span_events, around) {
+            around.span.with(|content| {
+                content.add_event(|out| {
+                    list::put_event(out, time, callsite, scratch, self.frame.source_location);
+                });
+            });
+        }
+        if let (true, Some(around)) = (made.fails_span, around) {
+            let message = scratch.special.error_message(&scratch.fields);
+            around
+                .span
+                .with(|content| content.fail(around.span, message));
+        }
+        // Last, so that the span's events and status have only what is the event's own.
+        if let (true, Some(around)) = (self.span_fields, around) {
+            incomplete += self.inherit(around, scratch);
+        }
+        let record = EventRecord {
+            time,
+            callsite,
+            fields: &scratch.fields,
+            special: &scratch.special,
+            ids: around.map(|around| around.span.ids()),
+            place: made.place,
+            incomplete,
+            frame: &self.frame,
+        };
+        record.put(&mut scratch.line);
+        self.push(false, &scratch.line, incomplete);
+    }
+
     /// Adds the fields of the spans around an event, the nearest first: where two have a key, it wins.
-    pub(super) fn inherit(&self, innermost: Around<'_>, scratch: &mut Scratch) -> u32 {
+    fn inherit(&self, innermost: Around<'_>, scratch: &mut Scratch) -> u32 {
         let mut incomplete = 0;
         // An event's own exception is not mixed with another.
         let has_exception = !scratch.special.exception.is_empty();

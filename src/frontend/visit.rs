@@ -20,7 +20,7 @@ pub(crate) const VALUE_BYTES: usize = 256 * 1024;
 /// `status.message` of a span.
 pub(crate) const STATUS_MESSAGE_BYTES: usize = 4 * 1024;
 /// Each of the members that describe an exception.
-const EXCEPTION_BYTES: usize = 16 * 1024;
+pub(crate) const EXCEPTION_BYTES: usize = 16 * 1024;
 /// Causes of an error that are followed; the chain may be a circle.
 const ERROR_CAUSES: usize = 32;
 

@@ -214,6 +214,7 @@ fn busy_is_the_time_inside_and_idle_the_rest() {
             span.in_scope(|| thread::sleep(step));
         });
         thread::sleep(step);
+        span.in_scope(|| ());
     });
     let span = records.span("span");
     let (busy, idle) = (number(span, "busy_ns"), number(span, "idle_ns"));

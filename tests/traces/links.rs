@@ -36,6 +36,16 @@ fn follows_from_and_add_link_link_to_spans_here_and_elsewhere() {
 }
 
 #[test]
+fn a_span_is_not_linked_to_itself() {
+    let records = record(|| {
+        let span = info_span!("span");
+        span.follows_from(&span);
+        span.add_link(&span.context().unwrap());
+    });
+    assert_eq!(records.span("span").get("links"), None);
+}
+
+#[test]
 fn links_beyond_128_are_counted() {
     let there = TraceContext::new("5a0f8e3c21d94b7786a1c0de5eed1234", "00c0ffee0ddba115").unwrap();
     let records = record(|| {

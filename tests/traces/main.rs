@@ -2,7 +2,9 @@
 //!
 //! Each test runs a program under the layer, against a local endpoint, and looks at what arrived there.
 
+mod attributes;
 mod content;
+mod ends;
 mod errors;
 mod guide;
 mod identity;

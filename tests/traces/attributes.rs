@@ -1,0 +1,91 @@
+//! Attributes that a callsite did not declare.
+
+use axiom_layer::{FieldPlacement, SpanExt};
+use tracing::field::Empty;
+use tracing::{Span, info, info_span};
+
+use crate::*;
+
+#[test]
+fn an_attribute_that_was_not_declared_is_set_on_the_span() {
+    let records = record(|| {
+        let span = info_span!("span", declared = 1, late = Empty, both = Empty).entered();
+        Span::current().set_attribute("customer", 42);
+        Span::current().set_attribute("name", "tea \"pot\"");
+        Span::current().set_attribute("ratio", 0.5);
+        Span::current().set_attribute("is_new", true);
+        // Of one name the last counts, however it came.
+        Span::current().set_attribute("customer", 43);
+        span.set_attribute("declared", 2);
+        span.set_attribute("late", "set");
+        span.record("late", "recorded");
+        span.record("both", "recorded");
+        span.set_attribute("both", "set");
+    });
+    let expected = serde_json::json!({
+        "declared": 2, "customer": 43, "name": "tea \"pot\"", "ratio": 0.5, "is_new": true, "late": "recorded",
+        "both": "set",
+    });
+    assert_eq!(
+        serde_json::Value::from(attributes(records.span("span"))),
+        expected
+    );
+    Span::none().set_attribute("nobody", 1);
+}
+
+#[test]
+fn the_attributes_of_opentelemetry_mean_what_they_mean_as_fields() {
+    let records = record(|| {
+        let span = info_span!("span");
+        span.set_attribute("otel.name", "renamed");
+        span.set_attribute("otel.kind", "SERVER");
+        span.set_attribute("otel.status_code", "ERROR");
+        span.set_attribute("otel.status_description", "sold out");
+    });
+    let span = records.span("renamed");
+    assert_eq!(text(span, "kind"), "server");
+    assert_eq!(span.get("error"), Some(&true.into()));
+    assert_eq!(text(span, "status.message"), "sold out");
+    assert!(attributes(span).is_empty());
+}
+
+#[test]
+fn attributes_follow_the_placement_and_the_limits() {
+    let records = record_with(
+        |builder| builder.field_placement(FieldPlacement::TopLevel),
+        || {
+            let span = info_span!("span");
+            span.set_attribute("customer", 42);
+            span.set_attribute("level", "taken");
+        },
+    );
+    let span = records.span("span");
+    assert_eq!(span.get("customer"), Some(&42.into()));
+    assert_eq!(text(span, "attributes.level"), "taken");
+
+    let records = record(|| {
+        let span = info_span!("full");
+        (0..300).for_each(|n| span.set_attribute(&format!("n{n}"), n));
+        span.set_attribute(&"k".repeat(300), "long");
+    });
+    let full = records.span("full");
+    assert_eq!(attributes(full).len(), 250);
+    assert_eq!(number(full, "incomplete"), 52);
+}
+
+#[test]
+fn events_inherit_what_was_set() {
+    let records = record_with(
+        |builder| builder.span_fields_on_events(true),
+        || {
+            let span = info_span!("span", a = 1).entered();
+            span.set_attribute("b", 2);
+            info!(a = 3, "event");
+        },
+    );
+    let expected = serde_json::json!({ "a": 3, "b": 2 });
+    assert_eq!(
+        serde_json::Value::from(attributes(records.event("event"))),
+        expected
+    );
+}

@@ -1,0 +1,238 @@
+//! When a span ended: when it was left last, whatever still holds it.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axiom_layer::SpanExt;
+use tracing::{Instrument, Span, error, info, info_span};
+
+use crate::*;
+
+/// Long enough to be told from the work, which takes microseconds.
+const LATER: Duration = Duration::from_millis(50);
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_nanos()).unwrap()
+}
+
+/// The wall clock is read at another moment than the monotonic one.
+const SKEW: u64 = 5_000_000;
+
+#[track_caller]
+fn assert_ended_by(span: &Event, time: u64) {
+    let (start, end) = times(span);
+    assert!(
+        end <= time + SKEW,
+        "{} too long: it lasted {}",
+        end - time,
+        end - start
+    );
+    assert_eq!(
+        number(span, "busy_ns") + number(span, "idle_ns"),
+        number(span, "duration")
+    );
+}
+
+#[test]
+fn a_detached_task_stretches_no_span_around_it() {
+    let mut left = 0;
+    let records = record(|| {
+        let detached = info_span!("outer")
+            .in_scope(|| info_span!("inner").in_scope(|| info_span!("detached")));
+        left = now();
+        // Real time is what is measured here.
+        thread::sleep(LATER);
+        detached.in_scope(|| info!("still at it"));
+    });
+    assert_ended_by(records.span("outer"), left);
+    assert_ended_by(records.span("inner"), left);
+    let (_, end) = times(records.span("detached"));
+    assert!(end >= left + LATER.as_nanos() as u64);
+    records.assert_child("detached", "inner");
+}
+
+#[test]
+fn a_handle_or_a_clone_that_is_kept_stretches_nothing() {
+    let mut left = 0;
+    let records = record(|| {
+        let span = info_span!("span");
+        let kept = span.clone();
+        let future = span.in_scope(|| async { info!("later") }.in_current_span());
+        span.in_scope(|| info!("work"));
+        drop(span);
+        left = now();
+        thread::sleep(LATER);
+        drop((kept, future));
+    });
+    // The instrumented future is entered once more, to be dropped in.
+    let (_, end) = times(records.span("span"));
+    assert!(end >= left + LATER.as_nanos() as u64);
+
+    let records = record(|| {
+        let span = info_span!("span");
+        let kept = span.clone();
+        span.in_scope(|| info!("work"));
+        left = now();
+        thread::sleep(LATER);
+        drop(kept);
+    });
+    assert_ended_by(records.span("span"), left);
+}
+
+#[test]
+fn a_span_that_was_never_entered_ends_when_it_is_closed() {
+    let mut made = 0;
+    let records = record(|| {
+        let span = info_span!("span");
+        made = now();
+        thread::sleep(LATER);
+        drop(span);
+    });
+    let (_, end) = times(records.span("span"));
+    assert!(end + SKEW >= made + LATER.as_nanos() as u64);
+    assert_eq!(number(records.span("span"), "busy_ns"), 0);
+}
+
+#[test]
+fn a_span_that_is_entered_again_ends_when_it_is_left_again() {
+    let mut left = 0;
+    let records = record(|| {
+        let span = info_span!("span");
+        span.in_scope(|| info!("first"));
+        thread::sleep(LATER);
+        span.in_scope(|| info!("second"));
+        left = now();
+        thread::sleep(LATER);
+        drop(span);
+    });
+    let span = records.span("span");
+    assert_ended_by(span, left);
+    assert!(number(span, "idle_ns") >= LATER.as_nanos() as u64);
+}
+
+#[test]
+fn the_last_thread_to_leave_ends_the_span() {
+    let mut left = 0;
+    let records = record(|| {
+        let span = info_span!("span");
+        let dispatch = tracing::dispatcher::get_default(Clone::clone);
+        let (inside, is_inside) = mpsc::channel();
+        let (leave, may_leave) = mpsc::channel::<()>();
+        let other = thread::spawn({
+            let span = span.clone();
+            move || {
+                tracing::dispatcher::with_default(&dispatch, || {
+                    let entered = span.enter();
+                    inside.send(()).unwrap();
+                    may_leave.recv().unwrap();
+                    drop(entered);
+                    now()
+                })
+            }
+        });
+        is_inside.recv().unwrap();
+        span.in_scope(|| info!("here, too"));
+        leave.send(()).unwrap();
+        left = other.join().unwrap();
+        thread::sleep(LATER);
+        drop(span);
+    });
+    assert_ended_by(records.span("span"), left);
+}
+
+#[test]
+fn futures_that_are_joined_or_cancelled_end_their_spans() {
+    let mut ends = [0; 2];
+    let records = record(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let quick = async {}.instrument(info_span!("quick"));
+            let slow = tokio::time::sleep(LATER).instrument(info_span!("slow"));
+            tokio::join!(quick, slow);
+            let never = std::future::pending::<()>().instrument(info_span!("cancelled"));
+            ends[0] = now();
+            drop(tokio::time::timeout(Duration::from_millis(1), never).await);
+            ends[1] = now();
+            tokio::time::sleep(LATER).await;
+        });
+    });
+    // A future that is done is dropped in its span, by `join!` when both are.
+    assert_ended_by(records.span("quick"), ends[0]);
+    assert_ended_by(records.span("slow"), ends[0]);
+    assert_ended_by(records.span("cancelled"), ends[1]);
+}
+
+#[test]
+fn two_layers_in_one_registry_tell_the_same_end() {
+    let (first, second) = (Server::start().unwrap(), Server::start().unwrap());
+    let (one, one_guard) = layer_for(&first, |builder| builder);
+    let (two, two_guard) = layer_for(&second, |builder| builder);
+    let mut left = 0;
+    tracing::subscriber::with_default(Registry::default().with(one).with(two), || {
+        let span = info_span!("span");
+        span.in_scope(|| info!("work"));
+        left = now();
+        thread::sleep(LATER);
+        drop(span);
+    });
+    for records in [end(&first, &one_guard), end(&second, &two_guard)] {
+        assert_ended_by(records.span("span"), left);
+    }
+}
+
+#[test]
+fn end_sends_the_record_at_once_and_the_span_goes_on_to_be_a_parent() {
+    let server = Server::start().unwrap();
+    let (layer, guard) = layer_for(&server, |builder| builder);
+    let mut told = 0;
+    tracing::subscriber::with_default(Registry::default().with(layer), || {
+        let request = info_span!("request", status = tracing::field::Empty);
+        let entered = request.enter();
+        request.record("status", 200);
+        assert_eq!(guard.stats().open_spans(), 1);
+        request.end();
+        told = now();
+        assert_eq!(guard.stats().open_spans(), 0);
+        assert_eq!(guard.flush(TIMEOUT).unwrap().delivered(), 1);
+        assert_eq!(
+            server.all_events().len(),
+            1,
+            "it is there while the span is held"
+        );
+        thread::sleep(LATER);
+        request.record("status", 500);
+        error!("afterwards");
+        info_span!("below").in_scope(|| info!("in below"));
+        request.end();
+        assert_eq!(Span::current().context(), request.context());
+        drop(entered);
+    });
+    let records = end(&server, &guard);
+    let request = records.span("request");
+    assert_ended_by(request, told);
+    assert_eq!(request.get("attributes.status"), Some(&200.into()));
+    assert_eq!(request.get("error"), Some(&false.into()));
+    records.assert_inside("afterwards", "request");
+    records.assert_child("below", "request");
+    assert_eq!(records.0.len(), 4);
+}
+
+#[test]
+fn spans_that_are_open_are_counted() {
+    let server = Server::start().unwrap();
+    let (layer, guard) = layer_for(&server, |builder| builder);
+    tracing::subscriber::with_default(Registry::default().with(layer), || {
+        let spans: Vec<_> = (0..3_000).map(|n| info_span!("span", n)).collect();
+        assert_eq!(guard.stats().open_spans(), 3_000);
+        spans[0].end();
+        assert_eq!(guard.stats().open_spans(), 2_999);
+        drop(spans);
+        assert_eq!(guard.stats().open_spans(), 0);
+    });
+    assert_eq!(end(&server, &guard).0.len(), 3_000);
+}
