@@ -20,6 +20,7 @@ use super::time;
 use super::tracer::{Made, Tracer};
 use super::tracers;
 use super::visit::EXCEPTION_BYTES;
+use crate::fence;
 
 /// With the fields of the spans around it and the labels, a line stays below 1,000,000 bytes.
 const MESSAGE_BYTES: usize = 64 * 1024;
@@ -60,8 +61,10 @@ pub(crate) fn record(info: &PanicHookInfo<'_>) {
     }
     let panic = Panic::new(info);
     current::set_panic(&panic.message);
-    let here = dispatcher::get_default(|dispatch| dispatch.downcast_ref::<Registry>().map(address));
-    match here {
+    let here =
+        || dispatcher::get_default(|dispatch| dispatch.downcast_ref::<Registry>().map(address));
+    // What is current on a thread of ours says nothing.
+    match here().filter(|_| !fence::is_raised()) {
         Some(here) => all.retain(|tracer| tracer.may_live_in(here)),
         // No subscriber, or it is at work on this thread.
         None => {

@@ -179,6 +179,16 @@ fn a_panic_where_panics_abort_loses_nothing_with_the_hooks() {
         assert_holds(&server, 0..1_001);
         assert!(ended.took < Duration::from_secs(2), "{:?}", ended.took);
     }
+    // The panic itself is a record, too.
+    let server = server();
+    run(&server, "main hooks panics");
+    let panics = server.all_events();
+    let mut panics = panics
+        .iter()
+        .filter(|event| event.get("target") == Some(&"panic".into()));
+    let panic = panics.next().unwrap();
+    assert_eq!(panic.get("message"), Some(&"on purpose".into()));
+    assert!(panics.next().is_none());
     // Within its deadline, too.
     let hanging = server();
     hanging.always(Some(Fault::hang()));

@@ -1,4 +1,4 @@
-//! An application compiled with `panic = "abort"`: `aborting main|thread [hooks]`.
+//! An application compiled with `panic = "abort"`: `aborting main|thread [hooks] [panics]`.
 
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ fn main() {
         .flush_interval(Duration::from_secs(60))
         .shutdown_timeout(Duration::from_secs(2))
         .exit_hooks(words.contains(&"hooks".to_owned()))
+        .panics(words.contains(&"panics".to_owned()))
         .build()
         .unwrap();
     tracing_subscriber::registry().with(layer).init();
