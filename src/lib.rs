@@ -25,9 +25,16 @@
 //! # What is promised
 //!
 //! **Latency.** A record is encoded on the calling thread into the bytes that Axiom parses and copied into a
-//! queue. The call does no I/O, takes no lock that another thread may hold, waits for nothing (unless
-//! [`Overflow::Block`] asks for it), and does not panic, whatever a `Debug` does. Once warm, an event allocates
-//! nothing; a span allocates twice, for what is kept on it.
+//! queue. The call does no I/O, waits for nothing (unless [`Overflow::Block`] asks for it), and does not panic, whatever a
+//! `Debug` does. Once warm, neither an event nor a span allocates beyond what the registry does.
+//!
+//! It takes no lock that another thread may hold, with one exception: the fields, links and error text of a span are changed
+//! by one thread at a time. So `record()`, an ERROR event, and an event with
+//! [`span_fields_on_events`](Builder::span_fields_on_events) or [`events_on_spans`](Builder::events_on_spans) may
+//! meet another thread's in the same span. It is held for copying bytes, never while code of the application's runs; a thread that
+//! does not get it within some milliseconds goes on without, and the record says so in `incomplete`.
+//!
+//! Other layers do not matter: nothing is kept in the registry's extensions, which they lock and may leave poisoned.
 //!
 //! **Loss.** At any quiet moment, exactly: `recorded = delivered + dropped (by reason) + pending`; see [`Stats`].
 //! What can not be delivered yet waits in memory, at most [`queue_max_bytes`](Builder::queue_max_bytes) of it; what does not
@@ -63,9 +70,16 @@
 //!
 //! Spans get random 128-bit trace ids and 64-bit span ids. [`SpanExt`] continues a caller's trace, reads the context to send
 //! to others ([`TraceContext`]) and adds links. The fields `otel.name`, `otel.kind`, `otel.status_code` and
-//! `otel.status_description` mean what they mean to `tracing-opentelemetry`. An ERROR event marks its span, and so
+//! `otel.status_description` mean what they mean to `tracing-opentelemetry`. A span that was ever entered ends when it was left
+//! last, as there: a task or a handle that outlives the work does not make it longer. [`SpanExt::end`] says when it ends
+//! otherwise, and [`SpanExt::set_attribute`] adds what its callsite did not declare. An ERROR event marks its span, and so
 //! do a panic and an error among the span's fields that is recorded as one, `&dyn Error`; one that is recorded by `%` or `?` is
 //! mere text.
+//!
+//! # Panics
+//!
+//! With [`panics`](Builder::panics), which [`init()`] sets, a panic is a record of its own: an ERROR event with its message and
+//! place, in the span that the thread is in.
 //!
 //! # Values
 //!

@@ -180,9 +180,9 @@ fn a_panic_where_panics_abort_loses_nothing_with_the_hooks() {
         assert!(ended.took < Duration::from_secs(2), "{:?}", ended.took);
     }
     // The panic itself is a record, too.
-    let server = server();
-    run(&server, "main hooks panics");
-    let panics = server.all_events();
+    let recording = server();
+    run(&recording, "main hooks panics");
+    let panics = recording.all_events();
     let mut panics = panics
         .iter()
         .filter(|event| event.get("target") == Some(&"panic".into()));

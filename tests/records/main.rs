@@ -6,6 +6,7 @@ mod common;
 mod bad_input;
 mod bad_values;
 mod composition;
+mod cost;
 mod events;
 mod fields;
 mod made;
