@@ -5,6 +5,7 @@
 //! test, and so does one that is listed and not there.
 
 mod program;
+mod together;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
