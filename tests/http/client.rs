@@ -1,6 +1,7 @@
 //! The client's span, and what goes along with the request.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use axiom_layer::TraceContext;
 use axiom_layer::http::ClientMiddleware;
@@ -10,7 +11,7 @@ use http::{Extensions, HeaderMap, StatusCode};
 use reqwest::{Request, Response};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 use tokio::net::TcpListener;
-use tracing::{Instrument, Level, info_span};
+use tracing::{Instrument, Level, Span, info_span};
 
 use crate::support::{PATIENCE, Recorder, attribute, reqwest_client, summary, text};
 
@@ -217,4 +218,128 @@ async fn below_the_filters_level_the_span_around_is_sent() {
     .await;
     let handler = recorder.finish_with_one_span();
     assert!(seen.contains(text(&handler, "span_id")), "{seen}");
+}
+
+/// Fails as it was told, after the request, like a middleware that signs or retries.
+struct Fails(fn() -> reqwest_middleware::Error);
+
+#[async_trait::async_trait]
+impl Middleware for Fails {
+    async fn handle(
+        &self,
+        _: Request,
+        _: &mut Extensions,
+        _: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        Err((self.0)())
+    }
+}
+
+/// An error with a cause, both of which name a URL.
+#[derive(Debug)]
+struct Unsigned;
+
+impl std::fmt::Display for Unsigned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("can not sign https://tea:hush@a.example/x?sig=hush&q=1")
+    }
+}
+
+impl std::error::Error for Unsigned {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        static CAUSE: std::sync::OnceLock<std::io::Error> = std::sync::OnceLock::new();
+        let cause = || std::io::Error::other("404 for url (https://keys.example/?token=hush)");
+        Some(CAUSE.get_or_init(cause))
+    }
+}
+
+#[tokio::test]
+async fn the_errors_of_other_middlewares_and_their_causes_have_no_secrets() {
+    let recorder = Recorder::start();
+    let client = ClientBuilder::new(reqwest_client())
+        .with(ClientMiddleware::new())
+        .with(Fails(|| reqwest_middleware::Error::middleware(Unsigned)))
+        .build();
+    let error = client.get("http://a.example/").send().await.unwrap_err();
+    let whole = error.to_string();
+    assert!(
+        whole.contains("hush"),
+        "the application gets all of it: {whole}"
+    );
+
+    let span = recorder.finish_with_one_span();
+    assert_eq!(summary(&span), "GET client true middleware ERROR");
+    let message = "can not sign https://REDACTED:REDACTED@a.example/x?sig=REDACTED&q=1";
+    assert_eq!(text(&span, "status.message"), message);
+    assert_eq!(attribute(&span, "exception.message").unwrap(), message);
+    assert_eq!(attribute(&span, "exception.type").unwrap(), "Unsigned");
+    let causes = attribute(&span, "exception.stacktrace").unwrap();
+    let cause = "404 for url (https://keys.example/?token=REDACTED)";
+    assert!(causes.as_str().unwrap().contains(cause), "{causes}");
+    assert!(!span.to_string().contains("hush"), "{span}");
+}
+
+#[tokio::test]
+async fn a_redirect_that_is_refused_names_no_secret_of_its_target() {
+    let recorder = Recorder::start();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let to_itself = || async { axum::response::Redirect::to("/?token=hush") };
+    let app = Router::new().fallback(to_itself);
+    tokio::spawn(axum::serve(listener, app).into_future());
+    let policy = reqwest::redirect::Policy::custom(|attempt| {
+        let error = format!("{} is not to be followed", attempt.url());
+        attempt.error(error)
+    });
+    let client = reqwest::Client::builder().no_proxy().redirect(policy);
+    let client = ClientBuilder::new(client.build().unwrap())
+        .with(ClientMiddleware::new())
+        .build();
+    client
+        .get(format!("http://{address}/"))
+        .send()
+        .await
+        .unwrap_err();
+
+    let span = recorder.finish_with_one_span();
+    assert_eq!(summary(&span), "GET client true redirect ERROR");
+    let causes = attribute(&span, "exception.stacktrace").unwrap();
+    let cause = format!("http://{address}/?token=REDACTED is not to be followed");
+    assert!(causes.as_str().unwrap().contains(&cause), "{causes}");
+    assert!(!span.to_string().contains("hush"), "{span}");
+}
+
+/// Keeps the span that it was called in, like a connection that a request opened and others use.
+#[derive(Clone, Default)]
+struct Holds(Arc<Mutex<Option<Span>>>);
+
+#[async_trait::async_trait]
+impl Middleware for Holds {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        *self.0.lock().unwrap() = Some(Span::current());
+        next.run(request, extensions).await
+    }
+}
+
+/// Waits for the merge with `SpanExt::end`.
+#[tokio::test]
+async fn the_record_is_sent_with_the_head_whoever_holds_the_span() {
+    let recorder = Recorder::start();
+    let address = echo().await;
+    let holds = Holds::default();
+    let client = ClientBuilder::new(reqwest_client())
+        .with(ClientMiddleware::new())
+        .with(holds.clone())
+        .build();
+    let url = format!("http://{address}/200");
+    client.get(url).send().await.unwrap();
+    assert_eq!(recorder.spans().len(), 1);
+    drop(holds);
+    let span = recorder.finish_with_one_span();
+    assert_eq!(summary(&span), "GET client false - -");
 }

@@ -1,6 +1,7 @@
 //! Spans for HTTP requests, and traces across services.
 
 mod axum;
+mod body;
 mod client;
 mod end_to_end;
 mod grpc;

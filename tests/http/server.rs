@@ -8,21 +8,26 @@ use std::task::{Context, Poll, Waker};
 
 use axiom_layer::TraceContext;
 use axiom_layer::http::ServerLayer;
+use bytes::Bytes;
 use http::{Method, Request, Response, Version};
+use http_body_util::Empty;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tracing::{Level, Span, info, info_span};
 
-use crate::support::{CALLER_ID, Recorder, TRACE_ID, TRACEPARENT, attribute, summary, text};
+use crate::support::{
+    CALLER_ID, Recorder, TRACE_ID, TRACEPARENT, attribute, duration, summary, text,
+};
 
-/// Neither request nor response has a body: the layer asks nothing of it.
-type Answer<E = Infallible> = Result<Response<()>, E>;
+/// No response has a body, so that the span ends with the head.
+type Answer<E = Infallible> = Result<Response<Empty<Bytes>>, E>;
 
 fn request(path: &str) -> Request<()> {
     Request::get(path).body(()).unwrap()
 }
 
 fn status(status: u16) -> Answer {
-    Ok(Response::builder().status(status).body(()).unwrap())
+    let response = Response::builder().status(status);
+    Ok(response.body(Empty::new()).unwrap())
 }
 
 #[tokio::test]
@@ -154,9 +159,15 @@ async fn the_conventional_attributes_are_there() {
         .unwrap();
 
     let (spans, _) = recorder.finish();
-    let attributes = |index: usize| spans[index].get("attributes").unwrap();
+    let attributes = |index: usize| {
+        let attributes = spans[index].get("attributes").unwrap();
+        let mut attributes = attributes.as_object().unwrap().clone();
+        let head = attributes.remove("http.response.head_ns").unwrap();
+        assert!(head.as_u64().unwrap() <= duration(&spans[index]));
+        serde_json::Value::from(attributes)
+    };
     assert_eq!(
-        *attributes(0),
+        attributes(0),
         serde_json::json!({
             "http.request.method": "POST",
             "http.response.status_code": 200,
@@ -169,7 +180,7 @@ async fn the_conventional_attributes_are_there() {
         })
     );
     assert_eq!(
-        *attributes(1),
+        attributes(1),
         serde_json::json!({
             "http.request.method": "GET",
             "http.response.status_code": 200,
@@ -312,4 +323,19 @@ async fn a_span_below_the_filters_level_costs_only_itself() {
     let (spans, events) = recorder.finish();
     assert!(spans.is_empty());
     assert_eq!(text(&events[0], "message"), "served");
+}
+
+#[tokio::test]
+async fn an_error_of_the_service_has_no_secrets_of_the_urls_in_it() {
+    let recorder = Recorder::start();
+    let service = ServerLayer::new().layer(service_fn(async |_: Request<()>| {
+        let error =
+            "no answer from https://tea:pot@stock.example/items?token=hush&item=7 (timed out)";
+        Answer::<tower::BoxError>::Err(error.into())
+    }));
+    service.oneshot(request("/")).await.unwrap_err();
+    assert_eq!(
+        text(&recorder.finish_with_one_span(), "status.message"),
+        "no answer from https://REDACTED:REDACTED@stock.example/items?token=REDACTED&item=7 (timed out)"
+    );
 }

@@ -35,8 +35,9 @@ pub(crate) fn service(server: &Server, name: &str) -> (Dispatch, Guard) {
 
 /// Records what this thread does, until it is finished.
 pub(crate) struct Recorder {
-    server: Server,
+    // First, so that it delivers before the server ends.
     guard: Guard,
+    server: Server,
     _default: DefaultGuard,
 }
 
@@ -45,8 +46,8 @@ impl Recorder {
         let server = Server::start().unwrap();
         let (dispatch, guard) = service(&server, "test");
         Self {
-            server,
             guard,
+            server,
             _default: tracing::dispatcher::set_default(&dispatch),
         }
     }
@@ -56,6 +57,22 @@ impl Recorder {
         self.guard.flush(PATIENCE).unwrap();
         assert_eq!(self.server.violations(), []);
         (self.server.events("traces"), self.server.events("logs"))
+    }
+
+    /// The spans whose records were sent up to now.
+    pub(crate) fn spans(&self) -> Vec<Event> {
+        self.guard.flush(PATIENCE).unwrap();
+        self.server.events("traces")
+    }
+
+    /// Waits until so many spans have ended, of which some belong to other tasks of this thread.
+    pub(crate) async fn wait_for_spans(&self, count: usize) {
+        let ended = async {
+            while self.spans().len() < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ended).await.unwrap();
     }
 
     pub(crate) fn finish_with_one_span(self) -> Event {
@@ -73,6 +90,11 @@ pub(crate) fn text<'a>(row: &'a Event, name: &str) -> &'a str {
 /// A field of the integration.
 pub(crate) fn attribute<'a>(row: &'a Event, name: &str) -> Option<&'a Value> {
     row.get(&format!("attributes.{name}"))
+}
+
+/// How long a span lasted, in nanoseconds.
+pub(crate) fn duration(span: &Event) -> u64 {
+    span.get("duration").and_then(Value::as_u64).unwrap()
 }
 
 /// `name kind error error.type status.code`, what a waterfall shows of a span.

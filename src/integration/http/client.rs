@@ -7,7 +7,8 @@ use tracing::field::Empty;
 use tracing::{Instrument, Level, Span};
 
 use super::conventions::{self, KnownMethod, TARGET};
-use super::exchange::{Exchange, span_at};
+use super::exchange::{Exchange, Side, span_at};
+use super::secrets::full_url;
 use crate::span_ext::SpanExt;
 use crate::trace::TraceContext;
 
@@ -20,12 +21,12 @@ use crate::trace::TraceContext;
 /// # The span
 /// Its name is the method, its kind `client`. Attributes: `http.request.method` (and `_original`), `url.full` (without
 /// credentials and secrets), `server.address`, `server.port`, `network.protocol.version`,
-/// `http.response.status_code`, `http.request.resend_count`, `error.type`. It is open until the response's headers are
-/// there; reading the body is not part of it.
+/// `http.response.status_code`, `http.request.resend_count`, `error.type`. It ends when the response's headers are
+/// there, whatever still holds it; reading the body is not part of it.
 ///
 /// The span is an error when the status is 4xx or 5xx (`error.type` is the status); when there is no response (`error.type`
 /// is `timeout`, `connect`, `redirect`, `body`, `decode`, `builder`, `request`, `middleware` or `_OTHER`, and the error with its
-/// causes is the span's exception); and when nobody waits for the response any longer (`cancelled`).
+/// causes is the span's exception, without the secrets of the URLs in its texts); and when nobody waits for the response any longer (`cancelled`).
 ///
 /// Redirects that reqwest follows by itself are one span. Put it after a middleware that retries, and each attempt has a
 /// span of its own, with `http.request.resend_count`.
@@ -61,7 +62,7 @@ impl ClientMiddleware {
     fn open(&self, request: &Request, resends: u32) -> Span {
         let method = KnownMethod::of(request.method());
         let url = request.url();
-        let full = conventions::full_url(url);
+        let full = full_url(url);
         let host = url.host_str();
         span_at!(
             self.level,
@@ -104,7 +105,7 @@ impl Middleware for ClientMiddleware {
     ) -> Result<Response> {
         let sent = extensions.get::<Sent>().map_or(0, |sent| sent.0);
         extensions.insert(Sent(sent + 1));
-        let exchange = Exchange::new(self.open(&request, sent));
+        let mut exchange = Exchange::new(Side::Client, self.open(&request, sent));
         if let Some(context) = exchange.span.context().or_else(TraceContext::current) {
             context.inject(request.headers_mut());
         }
@@ -118,8 +119,8 @@ impl Middleware for ClientMiddleware {
                 if let Some(version) = conventions::protocol_version(version) {
                     exchange.span.record("network.protocol.version", version);
                 }
-                let is_error = status.is_client_error() || status.is_server_error();
-                exchange.end_with_status(status, is_error);
+                exchange.has_status(status);
+                exchange.end();
                 Ok(response)
             }
             Err(error) => Err(end(exchange, error)),
@@ -128,7 +129,7 @@ impl Middleware for ClientMiddleware {
 }
 
 /// Records an error without its URL, which may hold secrets, and gives it back as it was.
-fn end(exchange: Exchange, error: Error) -> Error {
+fn end(mut exchange: Exchange, error: Error) -> Error {
     let url = error.url().cloned();
     let error = error.without_url();
     match &error {

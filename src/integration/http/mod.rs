@@ -12,8 +12,9 @@
 //! only the application's own targets hides them: use `RUST_LOG=shop=debug,axiom_layer::http=info`.
 //!
 //! Methods that are not in `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` (separated by commas; by default those of RFC 9110, `PATCH`
-//! and `QUERY`) are `_OTHER`, so that a stranger can not invent names. In queries, the values of parameters that
-//! hold signatures, tokens or passwords by their name are replaced by `REDACTED`.
+//! and `QUERY`) are `_OTHER`, so that a stranger can not invent names. In URLs, user names and passwords are replaced by `REDACTED`,
+//! and so are the values of query parameters that hold signatures, tokens or passwords by their name. The same is done to the URLs in
+//! the texts of errors and of their causes, which is what `status.message` and `exception.*` of these spans are made of.
 //!
 //! [conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 //! [`TraceContext::extract`]: crate::TraceContext::extract
@@ -21,6 +22,8 @@
 
 mod headers;
 
+#[cfg(feature = "tower")]
+mod body;
 #[cfg(feature = "reqwest-middleware")]
 mod client;
 #[cfg(any(feature = "tower", feature = "reqwest-middleware"))]
@@ -28,15 +31,23 @@ mod conventions;
 #[cfg(any(feature = "tower", feature = "reqwest-middleware"))]
 mod exchange;
 #[cfg(feature = "tower")]
+mod future;
+#[cfg(feature = "tower")]
 mod grpc;
+#[cfg(any(feature = "tower", feature = "reqwest-middleware"))]
+mod secrets;
 #[cfg(feature = "tower")]
 mod server;
 #[cfg(feature = "tower")]
 mod service;
 
+#[cfg(feature = "tower")]
+pub use self::body::ResponseBody;
 #[cfg(feature = "reqwest-middleware")]
 pub use self::client::ClientMiddleware;
 #[cfg(feature = "tower")]
+pub use self::future::ResponseFuture;
+#[cfg(feature = "tower")]
 pub use self::server::ServerLayer;
 #[cfg(feature = "tower")]
-pub use self::service::{ServerFuture, ServerService};
+pub use self::service::ServerService;

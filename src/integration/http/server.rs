@@ -12,6 +12,7 @@ use tracing::{Level, Span};
 use super::conventions::{self, KnownMethod, TARGET};
 use super::exchange::span_at;
 use super::grpc::Call;
+use super::secrets::redact_query;
 use super::service::ServerService;
 use crate::span_ext::SpanExt;
 use crate::trace::TraceContext;
@@ -21,29 +22,47 @@ type Route = Arc<dyn for<'a> Fn(&'a Parts) -> Option<&'a str> + Send + Sync>;
 
 /// Gives each request that a server answers a span, which continues the trace of its caller. With the feature `tower`.
 ///
-/// A `tower` layer for servers of any kind: axum, hyper, tonic. The span is open until the response is
-/// ready (its status and headers; the body is sent later), and everything that the service does until then happens inside.
+/// A `tower` layer for servers of any kind: axum, hyper, tonic. Everything that the service does for a request happens
+/// inside its span, and so does what the response's body does while it is read.
 /// A request with a valid `traceparent` continues its trace. Any other starts a trace of its own, whatever span is
 /// current where the service is called.
+///
+/// # How long the span lasts
+/// Until the server takes the last byte of the response's body, or drops the body before that. The record is sent then, even
+/// if a task that was spawned for the request still holds the span: what such a task records later is in the trace, but
+/// does not make the request any longer. `http.response.head_ns` is the part of it until the response's head (status and headers) was
+/// there, in nanoseconds.
+///
+/// A response without a body ends the span with its head: one to HEAD, 204, 304, an empty one; and so do the responses after which
+/// the connection is no longer one of HTTP (101, as for WebSockets, and a CONNECT that is accepted). With
+/// [`end_at_head`](Self::end_at_head) the head ends each of them.
 ///
 /// # The span
 /// Its name is the method and the route, such as `GET /orders/{id}`, or the method alone where there is no route: never
 /// the path, which anybody can invent. Its kind is `server`. Attributes, each if it is known: `http.request.method`
 /// (and `_original`), `http.route`, `url.path`, `url.query` (without secrets), `url.scheme`, `server.address` and `server.port` from
 /// `:authority` or `Host`, `client.address` (the peer's), `user_agent.original`, `network.protocol.version`,
-/// `http.response.status_code`, `error.type`. What proxies say in `Forwarded` or `X-Forwarded-*` is not believed.
+/// `http.response.status_code`, `http.response.head_ns`, `error.type`. What proxies say in `Forwarded` or `X-Forwarded-*` is not
+/// believed.
 ///
 /// The span is an error when
 /// - the status is 5xx: `error.type` is the status. 4xx are the client's errors and not the server's.
 /// - the service fails without a response: `error.type` is the type of its error, `status.message` what it says.
-/// - the service panics: `panic`.
-/// - the response is no longer waited for, most often because the client is gone: `cancelled`.
+/// - the response's body fails: `body`, and `status.message` is what its error says.
+/// - the service or the body panics: `panic`.
+/// - the response is no longer waited for, or its body is dropped before its end, most often because the client is gone: `cancelled`.
+///
+/// The first of these stays. From the texts of errors the secrets in URLs are removed.
+///
+/// A layer around this one that replaces a response's body drops the original one, which looks like a client that is gone: put
+/// such a layer inside.
 ///
 /// # gRPC
 /// Requests with the content type `application/grpc` also have `rpc.system`, `rpc.service` and `rpc.method`, and once the
-/// method turned out to exist the span's name is `package.Service/Method`. A call that fails at once says so in
-/// the response's headers: `rpc.grpc.status_code`, and an error where the conventions for servers say so. The status at the end
-/// of a stream is in its trailers, which are not looked at.
+/// method turned out to exist the span's name is `package.Service/Method`. The status of the call, from the
+/// headers or the trailers of the response, is `rpc.grpc.status_code`. It is an error where the conventions for servers say so; then
+/// `error.type` is the status and `status.message` the call's message.
+/// The status of a gRPC-Web call is part of its body, which is not looked at.
 ///
 /// # Routes
 /// With the feature `axum` the route is what axum's router matched, nested routers included. Add the layer
@@ -66,6 +85,7 @@ type Route = Arc<dyn for<'a> Fn(&'a Parts) -> Option<&'a str> + Send + Sync>;
 pub struct ServerLayer {
     level: Level,
     route: Option<Route>,
+    ends_at_head: bool,
 }
 
 impl ServerLayer {
@@ -75,6 +95,7 @@ impl ServerLayer {
         Self {
             level: Level::INFO,
             route: None,
+            ends_at_head: false,
         }
     }
 
@@ -111,6 +132,21 @@ impl ServerLayer {
         self
     }
 
+    /// Whether the span ends with the response's head, rather than with the last byte of its body. Default false.
+    ///
+    /// For services whose responses go on for hours and say of themselves how they went. The body is then handed on as
+    /// it is: what it records is not in the span, errors in it are not seen, nor is the status in the trailers of a gRPC call.
+    /// There is no `http.response.head_ns`, since it would be the span's duration.
+    #[must_use]
+    pub fn end_at_head(mut self, end_at_head: bool) -> Self {
+        self.ends_at_head = end_at_head;
+        self
+    }
+
+    pub(super) fn ends_at_head(&self) -> bool {
+        self.ends_at_head
+    }
+
     pub(super) fn open(&self, request: &Parts) -> Span {
         let method = KnownMethod::of(&request.method);
         let route = match &self.route {
@@ -136,8 +172,9 @@ impl ServerLayer {
             http.request.method_original = method.original,
             http.route = route,
             http.response.status_code = Empty,
+            http.response.head_ns = Empty,
             url.path = uri.path(),
-            url.query = uri.query().map(conventions::redact_query).as_deref(),
+            url.query = uri.query().map(redact_query).as_deref(),
             url.scheme = request.uri.scheme_str(),
             server.address = host.filter(|host| !host.is_empty()),
             server.port = port.flatten(),
@@ -168,6 +205,7 @@ impl fmt::Debug for ServerLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerLayer")
             .field("level", &self.level)
+            .field("ends_at_head", &self.ends_at_head)
             .finish_non_exhaustive()
     }
 }
