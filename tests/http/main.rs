@@ -7,3 +7,4 @@ mod end_to_end;
 mod grpc;
 mod server;
 mod support;
+mod tonic;

@@ -14,11 +14,12 @@ use super::exchange::{Exchange, Side};
 use super::grpc;
 
 pin_project! {
-    /// The response that a [`ServerService`] will have.
+    /// The response that a [`ServerService`] or a [`ClientService`] will have.
     ///
     /// Dropped before it is ready, it ends the span as cancelled.
     ///
     /// [`ServerService`]: super::ServerService
+    /// [`ClientService`]: super::ClientService
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F, E> {
         // Taken out, inside the span, when it is done: what it holds may close spans and record.

@@ -3,7 +3,7 @@
 //! | Feature | What it adds |
 //! |---|---|
 //! | `http` | [`TraceContext::extract`] and [`TraceContext::inject`], for the headers of any client or server |
-//! | `tower` | `ServerLayer`: a span for each request that a tower service answers |
+//! | `tower` | `ServerLayer` and `ClientLayer`: a span for each request that a tower service answers, or sends |
 //! | `axum` | the same with axum's route, original path and peer address |
 //! | `reqwest-middleware` | `ClientMiddleware`: a span for each request that a reqwest client sends |
 //!
@@ -24,6 +24,8 @@ mod headers;
 
 #[cfg(feature = "tower")]
 mod body;
+#[cfg(feature = "tower")]
+mod call;
 #[cfg(feature = "reqwest-middleware")]
 mod client;
 #[cfg(any(feature = "tower", feature = "reqwest-middleware"))]
@@ -43,6 +45,8 @@ mod service;
 
 #[cfg(feature = "tower")]
 pub use self::body::ResponseBody;
+#[cfg(feature = "tower")]
+pub use self::call::{ClientLayer, ClientService};
 #[cfg(feature = "reqwest-middleware")]
 pub use self::client::ClientMiddleware;
 #[cfg(feature = "tower")]
