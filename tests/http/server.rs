@@ -6,13 +6,13 @@ use std::future::{Future, pending};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use axiom_layer::TraceContext;
 use axiom_layer::http::ServerLayer;
+use axiom_layer::{SpanExt, TraceContext};
 use bytes::Bytes;
 use http::{Method, Request, Response, Version};
 use http_body_util::Empty;
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tracing::{Level, Span, info, info_span};
+use tracing::{Instrument, Level, Span, info, info_span};
 
 use crate::support::{
     CALLER_ID, Recorder, TRACE_ID, TRACEPARENT, attribute, duration, summary, text,
@@ -173,6 +173,7 @@ async fn the_conventional_attributes_are_there() {
             "http.response.status_code": 200,
             "url.path": "/a%20b/7",
             "url.query": "q=1&sig=REDACTED",
+            "url.scheme": "http",
             "server.address": "tea.example",
             "server.port": 8080,
             "user_agent.original": "Kettle/1.0",
@@ -338,4 +339,71 @@ async fn an_error_of_the_service_has_no_secrets_of_the_urls_in_it() {
         text(&recorder.finish_with_one_span(), "status.message"),
         "no answer from https://REDACTED:REDACTED@stock.example/items?token=REDACTED&item=7 (timed out)"
     );
+}
+
+#[tokio::test]
+async fn the_scheme_is_what_the_layer_was_told_and_never_what_a_client_claims() {
+    let recorder = Recorder::start();
+    let answer = service_fn(async |_: Request<()>| status(200));
+    let told = ServerLayer::new().scheme("https");
+    for layer in [ServerLayer::new(), told] {
+        for uri in ["/", "http://tea.example/"] {
+            let request = Request::get(uri).header("x-forwarded-proto", "gopher");
+            let service = layer.layer(answer);
+            service.oneshot(request.body(()).unwrap()).await.unwrap();
+        }
+    }
+    let (spans, _) = recorder.finish();
+    let schemes: Vec<_> = spans
+        .iter()
+        .map(|span| attribute(span, "url.scheme").unwrap())
+        .collect();
+    assert_eq!(schemes, ["http", "http", "https", "https"]);
+}
+
+/// Waits for the merge with `SpanExt::set_attribute`.
+#[tokio::test]
+async fn the_applications_own_attributes_are_on_the_requests_span() {
+    let recorder = Recorder::start();
+    let layer = ServerLayer::new().attributes(|request, span| {
+        let tenant = request.headers.get("x-tenant").unwrap();
+        span.set_attribute("tenant", tenant.to_str().unwrap());
+        info!("in the span");
+    });
+    let service = layer.layer(service_fn(async |_: Request<()>| {
+        Span::current().set_attribute("customer", 42);
+        status(200)
+    }));
+    let request = Request::get("/").header("x-tenant", "teahouse");
+    service.oneshot(request.body(()).unwrap()).await.unwrap();
+
+    let (spans, events) = recorder.finish();
+    assert_eq!(text(&events[0], "span_id"), text(&spans[0], "span_id"));
+    assert_eq!(attribute(&spans[0], "tenant").unwrap(), "teahouse");
+    assert_eq!(attribute(&spans[0], "customer").unwrap(), 42);
+}
+
+#[tokio::test]
+async fn a_skipped_request_has_no_span_and_leaves_the_one_around_current() {
+    let recorder = Recorder::start();
+    let layer = ServerLayer::new().skip(|request| request.uri.path() == "/health");
+    let service = layer.layer(service_fn(async |_: Request<()>| {
+        info!("served");
+        status(503)
+    }));
+    let around = info_span!("around");
+    for path in ["/health", "/"] {
+        let mut request = request(path);
+        let headers = request.headers_mut();
+        headers.insert("traceparent", TRACEPARENT.parse().unwrap());
+        let response = service.clone().oneshot(request).instrument(around.clone());
+        assert_eq!(response.await.unwrap().status(), 503);
+    }
+    drop(around);
+    let (spans, events) = recorder.finish();
+    let names: Vec<_> = spans.iter().map(|span| text(span, "name")).collect();
+    assert_eq!(names, ["GET", "around"]);
+    assert_eq!(text(&events[0], "span_id"), text(&spans[1], "span_id"));
+    assert_ne!(text(&events[0], "trace_id"), TRACE_ID);
+    assert_eq!(text(&events[1], "span_id"), text(&spans[0], "span_id"));
 }

@@ -20,6 +20,12 @@ use crate::trace::TraceContext;
 /// Finds the template of the path that a request matched.
 type Route = Arc<dyn for<'a> Fn(&'a Parts) -> Option<&'a str> + Send + Sync>;
 
+/// Adds fields of the application's own to the span of a request.
+type Attributes = Arc<dyn Fn(&Parts, &Span) + Send + Sync>;
+
+/// Tells the requests that get no span.
+type Skip = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
+
 /// Gives each request that a server answers a span, which continues the trace of its caller. With the feature `tower`.
 ///
 /// A `tower` layer for servers of any kind: axum, hyper, tonic. Everything that the service does for a request happens
@@ -43,7 +49,7 @@ type Route = Arc<dyn for<'a> Fn(&'a Parts) -> Option<&'a str> + Send + Sync>;
 /// (and `_original`), `http.route`, `url.path`, `url.query` (without secrets), `url.scheme`, `server.address` and `server.port` from
 /// `:authority` or `Host`, `client.address` (the peer's), `user_agent.original`, `network.protocol.version`,
 /// `http.response.status_code`, `http.response.head_ns`, `error.type`. What proxies say in `Forwarded` or `X-Forwarded-*` is not
-/// believed.
+/// believed. For attributes of your own there is [`attributes`](Self::attributes).
 ///
 /// The span is an error when
 /// - the status is 5xx: `error.type` is the status. 4xx are the client's errors and not the server's.
@@ -85,6 +91,9 @@ type Route = Arc<dyn for<'a> Fn(&'a Parts) -> Option<&'a str> + Send + Sync>;
 pub struct ServerLayer {
     level: Level,
     route: Option<Route>,
+    attributes: Option<Attributes>,
+    skip: Option<Skip>,
+    scheme: Option<Arc<str>>,
     ends_at_head: bool,
 }
 
@@ -95,6 +104,9 @@ impl ServerLayer {
         Self {
             level: Level::INFO,
             route: None,
+            attributes: None,
+            skip: None,
+            scheme: None,
             ends_at_head: false,
         }
     }
@@ -132,6 +144,70 @@ impl ServerLayer {
         self
     }
 
+    /// Adds attributes of your own to the span of each request: called with the request's head, in the span, before the service is.
+    /// Default none.
+    ///
+    /// # Examples
+    /// ```
+    /// use axiom_layer::{SpanExt, http::ServerLayer};
+    ///
+    /// let layer = ServerLayer::new().attributes(|request, span| {
+    ///     let tenant = request.headers.get("x-tenant").and_then(|tenant| tenant.to_str().ok());
+    ///     if let Some(tenant) = tenant {
+    ///         span.set_attribute("tenant", tenant);
+    ///     }
+    /// });
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn attributes<F>(mut self, attributes: F) -> Self
+    where
+        F: Fn(&Parts, &Span) + Send + Sync + 'static,
+    {
+        self.attributes = Some(Arc::new(attributes));
+        self
+    }
+
+    /// Which requests get no span, such as those of health checks. Default none.
+    ///
+    /// They are served as if this layer was not there: what is recorded meanwhile belongs to the span that is current where
+    /// the service is called, if there is one, and the caller's trace is not continued, for without a span there is nothing
+    /// that could carry it. A service that wants it can read it with [`TraceContext::extract`].
+    ///
+    /// # Examples
+    /// ```
+    /// use axiom_layer::http::ServerLayer;
+    ///
+    /// let layer = ServerLayer::new().skip(|request| request.uri.path() == "/health");
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn skip<F>(mut self, skip: F) -> Self
+    where
+        F: Fn(&Parts) -> bool + Send + Sync + 'static,
+    {
+        self.skip = Some(Arc::new(skip));
+        self
+    }
+
+    /// The scheme of all requests, `url.scheme`. Default: the request's own where it has one, as in HTTP/2, and else `http`.
+    ///
+    /// For servers whose clients use another: one with TLS, or behind a proxy that has it. What a proxy says in
+    /// `X-Forwarded-Proto` is not believed, as any client can send it.
+    ///
+    /// # Examples
+    /// ```
+    /// use axiom_layer::http::ServerLayer;
+    ///
+    /// let layer = ServerLayer::new().scheme("https");
+    /// # drop(layer);
+    /// ```
+    #[must_use]
+    pub fn scheme(mut self, scheme: impl Into<Arc<str>>) -> Self {
+        self.scheme = Some(scheme.into());
+        self
+    }
+
     /// Whether the span ends with the response's head, rather than with the last byte of its body. Default false.
     ///
     /// For services whose responses go on for hours and say of themselves how they went. The body is then handed on as
@@ -143,8 +219,18 @@ impl ServerLayer {
         self
     }
 
+    pub(super) fn skips(&self, request: &Parts) -> bool {
+        self.skip.as_ref().is_some_and(|skip| skip(request))
+    }
+
     pub(super) fn ends_at_head(&self) -> bool {
         self.ends_at_head
+    }
+
+    pub(super) fn add_attributes(&self, request: &Parts, span: &Span) {
+        if let Some(attributes) = &self.attributes {
+            attributes(request, span);
+        }
     }
 
     pub(super) fn open(&self, request: &Parts) -> Span {
@@ -158,6 +244,11 @@ impl ServerLayer {
         let authority = authority.or_else(|| header(HOST));
         let (host, port) = authority.map(conventions::host_and_port).unzip();
         let call = Call::of(request);
+        // HTTP/1 sends none: the server's own, and without TLS unless it was told otherwise.
+        let scheme = match &self.scheme {
+            Some(scheme) => scheme,
+            None => request.uri.scheme_str().unwrap_or("http"),
+        };
         let uri = original_uri(request);
         let peer = client_address(request).map(display);
         let span = span_at!(
@@ -175,7 +266,7 @@ impl ServerLayer {
             http.response.head_ns = Empty,
             url.path = uri.path(),
             url.query = uri.query().map(redact_query).as_deref(),
-            url.scheme = request.uri.scheme_str(),
+            url.scheme = scheme,
             server.address = host.filter(|host| !host.is_empty()),
             server.port = port.flatten(),
             client.address = peer,
@@ -205,6 +296,7 @@ impl fmt::Debug for ServerLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerLayer")
             .field("level", &self.level)
+            .field("scheme", &self.scheme)
             .field("ends_at_head", &self.ends_at_head)
             .finish_non_exhaustive()
     }

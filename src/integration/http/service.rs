@@ -46,6 +46,10 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
+        if self.layer.skips(&parts) {
+            let request = Request::from_parts(parts, body);
+            return ResponseFuture::new(self.service.call(request), None);
+        }
         let mut pending = Pending {
             exchange: Exchange::new(Side::Server, self.layer.open(&parts)),
             method: parts.method.clone(),
@@ -56,8 +60,11 @@ where
                 exchange.end();
             },
         };
-        let request = Request::from_parts(parts, body);
-        let response = pending.exchange.run(|| self.service.call(request));
+        let span = pending.exchange.span.clone();
+        let response = pending.exchange.run(|| {
+            self.layer.add_attributes(&parts, &span);
+            self.service.call(Request::from_parts(parts, body))
+        });
         ResponseFuture::new(response, Some(pending))
     }
 }
