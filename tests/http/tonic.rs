@@ -17,7 +17,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tower::ServiceBuilder;
-use tracing::{Instrument, info, info_span};
+use tracing::{Instrument, Level, info, info_span};
 
 use crate::support::{Recorder, attribute, summary, text};
 
@@ -315,4 +315,20 @@ async fn a_client_of_plain_http_has_a_span_until_the_head_without_secrets() {
         "no http://a/?token=REDACTED"
     );
     assert!(!spans[1].to_string().contains("hush"), "{}", spans[1]);
+}
+
+#[tokio::test]
+async fn below_the_filters_level_the_span_around_is_sent_by_a_tower_client() {
+    let recorder = Recorder::start();
+    let client = ServiceBuilder::new()
+        .layer(ClientLayer::new().level(Level::DEBUG))
+        .service(Echo);
+    let request = http::Request::get("/x").body(String::new()).unwrap();
+    let response = tower::ServiceExt::oneshot(client, request);
+    let around = info_span!("around");
+    let sent = response.instrument(around).await.unwrap().into_body();
+    let around = recorder.finish_with_one_span();
+    let sent = http_body_util::BodyExt::collect(sent).await.unwrap();
+    let sent = String::from_utf8(sent.to_bytes().to_vec()).unwrap();
+    assert!(sent.contains(text(&around, "span_id")), "{sent}");
 }

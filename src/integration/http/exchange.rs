@@ -139,9 +139,11 @@ impl Exchange {
         error_type: &str,
         error: &(dyn std::error::Error + 'static),
     ) {
-        let error = RedactedError::of(error);
-        self.span
-            .record("error", &error as &(dyn std::error::Error + 'static));
+        if !self.span.is_disabled() {
+            let error = RedactedError::of(error);
+            self.span
+                .record("error", &error as &(dyn std::error::Error + 'static));
+        }
         self.fail(error_type);
         self.end();
     }
