@@ -102,7 +102,8 @@
 //! Between services. Each of these features is off by default and then adds nothing, neither code nor dependencies:
 //!
 //! - `http`: the trace context in the headers of any client or server, `TraceContext::extract` and `inject`.
-//! - `tower`: a span for each request that a tower service (axum, hyper, tonic) answers, `http::ServerLayer`.
+//! - `tower`: a span for each request that a tower service (axum, hyper, tonic) answers, `http::ServerLayer`, and for each that a tower
+//!   client (tonic, hyper) sends, `http::ClientLayer`.
 //! - `axum`: the same, which knows axum's routes.
 //! - `reqwest-middleware`: a span for each request that a reqwest client sends, `http::ClientMiddleware`.
 
