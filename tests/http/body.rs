@@ -399,7 +399,7 @@ fn streaming(length: Option<&'static str>, parts: usize, ends: bool) -> axum::Ro
 }
 
 #[tokio::test]
-async fn hyper_reads_a_stream_to_its_end_or_its_length_or_leaves_it() {
+async fn hyper_reads_a_stream_to_its_end_or_its_length_or_upgrades_or_leaves_it() {
     let close = "HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let (get, head) = (format!("GET / {close}"), format!("HEAD / {close}"));
     let ok = "GET / server false - -";
@@ -409,6 +409,16 @@ async fn hyper_reads_a_stream_to_its_end_or_its_length_or_leaves_it() {
     assert_eq!(served(streaming(Some("6"), 2, false), &get, all).await, ok);
     let head = served(streaming(None, 2, false), &head, all).await;
     assert_eq!(head, "HEAD / server false - -");
+    // After this the connection is of another protocol.
+    let upgrade = "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: tea\r\n\r\n";
+    let switch = axum::Router::new().route(
+        "/",
+        axum::routing::get(async || {
+            let headers = [("connection", "upgrade"), ("upgrade", "tea")];
+            (StatusCode::SWITCHING_PROTOCOLS, headers)
+        }),
+    );
+    assert_eq!(served(switch, upgrade, 20).await, ok);
     let gone = served(streaming(None, 2, false), &get, 20).await;
     assert_eq!(gone, "GET / server true cancelled ERROR");
 }
