@@ -122,7 +122,6 @@ async fn a_body_is_handed_on_as_it_is_with_its_length_and_trailers() {
     }
 }
 
-/// Waits for the merge with `SpanExt::end`.
 #[tokio::test]
 async fn the_record_is_sent_with_the_last_byte_although_a_task_still_holds_the_span() {
     let recorder = Recorder::start();
@@ -167,7 +166,6 @@ fn is_open(recorder: &Recorder) -> bool {
     recorder.spans().is_empty()
 }
 
-/// Waits for the merge with `SpanExt::end`: the body still holds the span.
 #[tokio::test]
 async fn a_body_that_says_it_is_at_its_end_ends_the_span_without_being_asked_again() {
     let recorder = Recorder::start();

@@ -326,7 +326,6 @@ impl Middleware for Holds {
     }
 }
 
-/// Waits for the merge with `SpanExt::end`.
 #[tokio::test]
 async fn the_record_is_sent_with_the_head_whoever_holds_the_span() {
     let recorder = Recorder::start();

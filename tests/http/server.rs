@@ -361,7 +361,6 @@ async fn the_scheme_is_what_the_layer_was_told_and_never_what_a_client_claims() 
     assert_eq!(schemes, ["http", "http", "https", "https"]);
 }
 
-/// Waits for the merge with `SpanExt::set_attribute`.
 #[tokio::test]
 async fn the_applications_own_attributes_are_on_the_requests_span() {
     let recorder = Recorder::start();
