@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,11 +36,13 @@ pub fn builder() -> Builder {
 /// setting and what fixes it.
 ///
 /// An option that has an environment variable is read from it unless its setter was called. An empty
-/// variable counts as unset; one that is not UTF-8 is an error. An empty text given to a setter is an error.
+/// variable counts as unset; one that is not UTF-8 is an error. An empty text given to a setter is an error. So are
+/// quotes around a token, a dataset, an organization's id or an address: they would be taken as part of it.
 ///
 /// | Setter | Variable |
 /// |---|---|
 /// | [`token`](Self::token) | `AXIOM_TOKEN` |
+/// | [`token_file`](Self::token_file) | `AXIOM_TOKEN_FILE` |
 /// | [`dataset`](Self::dataset) | `AXIOM_DATASET` |
 /// | [`traces_dataset`](Self::traces_dataset) | `AXIOM_TRACES_DATASET` |
 /// | [`org_id`](Self::org_id) | `AXIOM_ORG_ID` |
@@ -63,7 +66,7 @@ impl Builder {
     /// needs to be allowed to ingest into the dataset and nothing else. No default; variable
     /// `AXIOM_TOKEN`.
     ///
-    /// White space around it is ignored. It appears in no `Debug`, error or diagnostic.
+    /// White space around it is ignored. [`token_file`](Self::token_file) reads it from a file. It appears in no `Debug`, error or diagnostic.
     ///
     /// # Errors
     /// When it is missing; when it holds anything but visible ASCII; when it is a personal token (`xapt-`)
@@ -75,8 +78,28 @@ impl Builder {
         self
     }
 
+    /// A file that holds the token and nothing else, as Docker and Kubernetes mount secrets. Default: none; variable
+    /// `AXIOM_TOKEN_FILE`.
+    ///
+    /// The token is taken from the first of these that is set: [`token`](Self::token), `token_file`, `AXIOM_TOKEN`,
+    /// `AXIOM_TOKEN_FILE`.
+    ///
+    /// The file is read when the layer is built, and again when the endpoint refuses the token (401, 403), at each
+    /// later probe, and when the guard flushes or shuts down meanwhile. A token that was replaced is used at
+    /// once, so that a rotated secret needs no restart.
+    ///
+    /// # Errors
+    /// When there is no such file, or it can not be read, is no regular file, is empty, or holds anything but a token
+    /// ([`token`](Self::token) says which are taken).
+    pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.token_file = Some(path.into());
+        self
+    }
+
     /// The dataset for events, and for spans unless [`traces_dataset`](Self::traces_dataset) is set. No
     /// default; variable `AXIOM_DATASET`.
+    ///
+    /// White space around it is ignored.
     ///
     /// # Errors
     /// When it is missing, unless the address alone decides where records go; when it is longer than 128
@@ -469,6 +492,8 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings = &self.settings;
         let token = settings.token.as_deref().map(Secret::new);
+        let token_file = settings.token_file.as_ref();
+        let token_file = token_file.map(|path| path.display().to_string());
         let no_token = Secret::new("");
         let shown = |text: &Option<String>| {
             let text = text.as_deref()?;
@@ -478,6 +503,7 @@ impl fmt::Debug for Builder {
         };
         f.debug_struct("Builder")
             .field("token", &token)
+            .field("token_file", &shown(&token_file))
             .field("dataset", &shown(&settings.dataset))
             .field("traces_dataset", &shown(&settings.traces_dataset))
             .field("org_id", &shown(&settings.org_id))

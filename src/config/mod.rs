@@ -1,5 +1,5 @@
-//! One validated value out of what was set and what the environment says, or one error. Pure: no
-//! network, no clock, and the environment is a function. Runs on the thread that builds the layer.
+//! One validated value out of what was set and what the environment says, or one error. No network, no
+//! clock, and the environment is a function; of files, only the token's is read. Runs on the thread that builds the layer.
 
 mod endpoint;
 mod environment;
@@ -7,8 +7,10 @@ mod labels;
 mod limits;
 mod resource;
 mod secret;
+mod token_file;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 pub use self::endpoint::Endpoint;
 pub(crate) use self::endpoint::{Destination, Wanted};
@@ -20,7 +22,8 @@ pub(crate) use self::labels::{Label, Labels};
 pub(crate) use self::limits::Limits;
 use self::resource::SERVICE_NAME;
 pub(crate) use self::secret::{HIDDEN, SHORTEST_TOKEN, Secret};
-use self::secret::{Token, is_visible_ascii, no_token};
+use self::secret::{Token, is_visible_ascii};
+pub(crate) use self::token_file::TokenFile;
 use crate::diag::Hook;
 use crate::error::{BuildError, Origin};
 use crate::frontend::FieldPlacement;
@@ -68,6 +71,7 @@ impl Default for Compression {
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) token: Option<String>,
+    pub(crate) token_file: Option<PathBuf>,
     pub(crate) dataset: Option<String>,
     pub(crate) traces_dataset: Option<String>,
     pub(crate) org_id: Option<String>,
@@ -91,6 +95,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             token: None,
+            token_file: None,
             dataset: None,
             traces_dataset: None,
             org_id: None,
@@ -119,6 +124,8 @@ pub(crate) struct Config {
     /// Only when spans go elsewhere than events.
     pub(crate) spans: Option<Destination>,
     pub(crate) token: Secret,
+    /// Where the token comes from, if that is a file.
+    pub(crate) token_file: Option<TokenFile>,
     /// For `X-Axiom-Org-Id`. Visible ASCII.
     pub(crate) org_id: Option<String>,
     /// All destinations are on this machine: no proxy is to be used.
@@ -144,22 +151,27 @@ impl Config {
         environment: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Self, BuildError> {
         let environment = Environment(environment);
-        let token = environment.setting(settings.token.take(), "token", "AXIOM_TOKEN")?;
-        let token = Token::read(token)?;
+        let (token, file) = Token::find(
+            settings.token.take(),
+            settings.token_file.as_deref(),
+            environment,
+        )?
+        .ok_or_else(Token::missing)?;
         let secret = token.secret.clone();
-        Self::with_token(settings, token, environment)
+        Self::with_token(settings, token, file, environment)
             .map_err(|error| error.hiding(|text| secret.is_in(text)))
     }
 
     fn with_token(
         settings: Settings,
         token: Token,
+        token_file: Option<TokenFile>,
         environment: Environment<'_>,
     ) -> Result<Self, BuildError> {
         let target = Target::resolve(settings.address, environment)?;
         let events = environment
             .setting(settings.dataset, "dataset", "AXIOM_DATASET")?
-            .map(|given| dataset(no_token(given)?))
+            .map(dataset)
             .transpose()?;
         if events.is_none() && target.names_dataset() {
             return Err(BuildError::missing("dataset", "AXIOM_DATASET")
@@ -190,6 +202,7 @@ impl Config {
             events: target.destination(events.as_deref()),
             spans: spans.map(|dataset| target.destination(Some(&dataset))),
             token: token.secret,
+            token_file,
             org_id,
             loopback: target.is_loopback(),
             labels: Labels::new(labels, settings.tags_in_records, target.endpoint)?,
@@ -209,6 +222,7 @@ impl Config {
 }
 
 fn org_id(given: Given) -> Result<String, BuildError> {
+    let given = given.unquoted()?;
     let text = given.text.trim();
     if text.is_empty() || !is_visible_ascii(text) {
         return Err(BuildError::new(
@@ -227,11 +241,14 @@ fn traces_dataset(
     events: Option<&str>,
     target: &Target,
 ) -> Result<Option<String>, BuildError> {
-    let Some(given) = given.filter(|given| Some(given.text.as_str()) != events) else {
+    let Some(given) = given else {
         return Ok(None);
     };
     let origin = given.origin;
-    let name = dataset(no_token(given)?)?;
+    let name = dataset(given)?;
+    if Some(name.as_str()) == events {
+        return Ok(None);
+    }
     if !target.names_dataset() {
         return Err(BuildError::new(
             origin,
