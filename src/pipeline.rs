@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Wea
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderValue, InvalidHeaderValue};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{Config, Destination, Endpoint};
@@ -45,7 +45,7 @@ pub(crate) struct Pipeline {
 /// All pipelines of the program, for what happens at its end.
 static ALL: Mutex<Vec<Weak<Pipeline>>> = Mutex::new(Vec::new());
 
-/// Starts the worker. Opens no connection and reads no file: the worker does, on its own thread.
+/// Starts the worker. Opens no connection and loads no certificates: the worker does, on its own thread.
 pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
     let options = Options {
         thread_names: config.thread_names,
@@ -397,10 +397,11 @@ pub(crate) fn worker_settings(config: &Config) -> Result<worker::Settings, Build
     };
     let transport = worker::TransportSettings {
         credentials: Credentials {
-            authorization: secret_header(&format!("Bearer {}", config.token.expose()))?,
+            authorization: worker::bearer(config.token.expose()).map_err(unsendable)?,
             org_id: config.org_id.as_deref().map(header).transpose()?,
             labels: config.labels.header().map(header).transpose()?,
         },
+        token_file: config.token_file.clone(),
         content_type: layout.content_type(),
         request_timeout: config.limits.request_timeout,
         is_loopback: config.loopback,
@@ -422,14 +423,11 @@ pub(crate) fn worker_settings(config: &Config) -> Result<worker::Settings, Build
 
 /// The configuration has checked every character, so this can not fail.
 fn header(text: &str) -> Result<HeaderValue, BuildError> {
-    HeaderValue::from_str(text)
-        .map_err(|error| BuildError::system("a setting can not be sent as a header", error))
+    HeaderValue::from_str(text).map_err(unsendable)
 }
 
-fn secret_header(text: &str) -> Result<HeaderValue, BuildError> {
-    let mut value = header(text)?;
-    value.set_sensitive(true);
-    Ok(value)
+fn unsendable(error: InvalidHeaderValue) -> BuildError {
+    BuildError::system("a setting can not be sent as a header", error)
 }
 
 #[cfg(test)]

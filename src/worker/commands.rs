@@ -49,6 +49,8 @@ pub(super) struct Closing {
 
 impl Worker {
     pub(super) fn accept(&mut self, command: Option<Command>) {
+        // Who asks for delivery is not told of a refusal that a new token has ended.
+        self.read_token_again();
         match command {
             Some(Command::Flush { marks, reply }) => {
                 self.destinations.iter_mut().for_each(Destination::hurry);

@@ -379,7 +379,7 @@ impl Destination {
         self.waiting.push_front(shipment.part(first));
     }
 
-    /// An attempt that no one knows the end of, for the worker was restarted.
+    /// An attempt that is made again at once: nobody knows how it ended, or it went with a token that was replaced since.
     pub(crate) fn attempt_lost(&mut self, shipment: Shipment) {
         self.in_flight -= 1;
         self.waiting.push_front(shipment);
@@ -391,6 +391,11 @@ impl Destination {
     }
 
     // Pauses.
+
+    /// What was refused before may be tried again at once.
+    pub(crate) fn no_longer_refused(&mut self) {
+        self.pause = self.pause.filter(|pause| pause.why != Why::Refused);
+    }
 
     /// Somebody waits for delivery: one attempt is made now, though the backoff would wait longer.
     pub(crate) fn hurry(&mut self) {

@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::time::{Duration, Instant, SystemTime};
 
 use rand::RngExt;
+use reqwest::header::HeaderValue;
 
 use super::Worker;
 use super::destination::{Shipment, Verdict, Why};
 use super::response::{self, Answer, Outcome};
 #[cfg(test)]
 use super::tests;
-use super::transport::Transport;
+use super::transport::{Transport, token_in};
 use super::trouble::{NoAnswer, Trouble};
 use crate::diag::Cause;
 use crate::stats::DropReason;
@@ -34,6 +35,8 @@ pub(super) struct Flight {
     pub(super) destination: usize,
     pub(super) shipment: Shipment,
     started: Instant,
+    /// With the token that it was sent with.
+    authorization: HeaderValue,
 }
 
 impl Worker {
@@ -90,11 +93,14 @@ impl Worker {
             destination,
             shipment,
             started: now,
+            authorization: self.settings.transport.credentials.authorization.clone(),
         };
         self.flights.insert(id, flight);
     }
 
     fn transport(&mut self) -> Result<Transport, NoAnswer> {
+        // A probe goes with the token that is in the file by then.
+        self.read_token_again();
         match &self.transport {
             Some(transport) => Ok(transport.clone()),
             None => {
@@ -124,13 +130,14 @@ impl Worker {
                 return self.report_no_answer(index, now, no_answer);
             }
         };
-        answer.hide(self.settings.transport.credentials.token());
+        answer.hide(token_in(&flight.authorization));
         match response::outcome(&answer, sent, SystemTime::now()) {
             Outcome::Accepted {
                 failed,
                 samples,
                 warnings,
             } => {
+                self.is_token_refused &= self.is_any_refused(now);
                 self.destinations[index].delivered(flight.shipment, failed);
                 self.report_rejections(index, now, failed, samples);
                 if let Some(warning) = warnings.first() {
@@ -167,6 +174,12 @@ impl Worker {
             Outcome::Refused { detail, .. } if answer.status == PROXY_AUTHENTICATION => {
                 self.destinations[index].refused(flight.shipment, now);
                 self.report_no_answer(index, now, NoAnswer::proxy(detail));
+            }
+            Outcome::Refused {
+                cause: Cause::Unauthorized,
+                ..
+            } if self.token_was_replaced(&flight.authorization) => {
+                self.destinations[index].attempt_lost(flight.shipment);
             }
             Outcome::Refused { cause, detail } => {
                 self.destinations[index].refused(flight.shipment, now);

@@ -7,6 +7,7 @@ use super::destination::Destination;
 use super::transport::forwarder;
 use super::trouble::{NoAnswer, Trouble};
 use super::words::{Place, Words};
+use crate::config::TokenFile;
 use crate::diag::{Cause, Diagnostic};
 use crate::stats::{DropReason, Stats};
 
@@ -24,13 +25,19 @@ enum Said {
 }
 
 impl Destination {
-    fn place<'a>(&'a self, index: usize, forwarder: Option<&'a str>) -> Place<'a> {
+    fn place<'a>(
+        &'a self,
+        index: usize,
+        forwarder: Option<&'a str>,
+        token_file: Option<&'a str>,
+    ) -> Place<'a> {
         Place {
             name: &self.name,
             url: &self.url,
             // Spans with a dataset of their own come second.
             is_for_spans: index > 0,
             forwarder,
+            token_file,
         }
     }
 }
@@ -103,7 +110,9 @@ impl Worker {
             _ => waiting,
         };
         let forwarder = forwarder(&destination.url, self.settings.transport.is_loopback);
-        let place = destination.place(index, forwarder.as_deref());
+        let token_file = self.settings.transport.token_file.as_ref();
+        let token_file = token_file.map(TokenFile::shown);
+        let place = destination.place(index, forwarder.as_deref(), token_file.as_deref());
         let Words { what, fix } = match said {
             Said::NoAnswer(NoAnswer { trouble, detail }) => trouble.words(place, &detail),
             Said::Detail(detail) => Words::for_answer(cause, place, &detail)

@@ -19,6 +19,8 @@ pub(crate) struct Place<'a> {
     pub(crate) is_for_spans: bool,
     /// The proxy, as `host:port`, that may answer in the endpoint's place.
     pub(crate) forwarder: Option<&'a str>,
+    /// The file that the token was read from.
+    pub(crate) token_file: Option<&'a str>,
 }
 
 impl Place<'_> {
@@ -67,7 +69,12 @@ impl Words {
             ),
             Cause::Unauthorized => Self::new(
                 format!("the token may not ingest into {name}: {detail}"),
-                "allow the token to ingest into this dataset (Axiom console, Settings > API tokens), or set another one (AXIOM_TOKEN or .token(..))",
+                match place.token_file {
+                    None => "allow the token to ingest into this dataset (Axiom console, Settings > API tokens), or set another one (AXIOM_TOKEN or .token(..))".to_owned(),
+                    Some(file) => format!(
+                        "allow the token to ingest into this dataset (Axiom console, Settings > API tokens), or write another one into {file} (AXIOM_TOKEN_FILE or .token_file(..)), which is read again before each attempt"
+                    ),
+                },
             ),
             Cause::NotFound => {
                 let (variable, setter) = if place.is_for_spans {
