@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Compression, Config, Endpoint, Format, Label, Secret, Settings, TagValue};
+use crate::config::{
+    self, Compression, Config, Endpoint, Format, Label, Secret, Settings, TagValue,
+};
 use crate::diag::{Diagnostic, Hook};
 use crate::doctor::{self, Diagnosis};
 use crate::error::{BuildError, Origin};
@@ -206,9 +208,15 @@ impl Builder {
         )
     }
 
-    /// An attribute of OpenTelemetry's resource: what produces the records, such as `host.name`. Every
-    /// record has it. Default: none; variable `OTEL_RESOURCE_ATTRIBUTES` (`key=value,key=value`,
+    /// An attribute of OpenTelemetry's resource: what produces the records, such as `k8s.pod.name`. Every
+    /// record has it. Variable `OTEL_RESOURCE_ATTRIBUTES` (`key=value,key=value`,
     /// percent-encoded), of which an attribute that is also set here is overridden.
+    ///
+    /// By default records have, besides `service.name`, the attributes `service.instance.id` (a random UUID for each
+    /// process), `host.name` (on Linux and Windows) and `process.pid`: of the process that built the layer, also in a child that
+    /// was forked from it later. To set one of them replaces it. They are left out where they have no room: beside a tag or attribute
+    /// that is a group of theirs, or where the tags and attributes that were set no longer fit into the header because of them
+    /// (see [`tag`](Self::tag)).
     ///
     /// Fields are named as Axiom names them for OpenTelemetry's own exporters, so that a dataset can be
     /// shared with these: `service.name`, `service.version`, `service.namespace`,
@@ -483,7 +491,17 @@ impl Builder {
         self,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Config, BuildError> {
-        Config::new(self.settings, &environment)
+        let defaults = config::of_this_process(&environment)?;
+        Config::new(self.settings, &environment, defaults)
+    }
+
+    /// As [`into_config`](Self::into_config), but what is not set is not known: the same in every process.
+    #[cfg(test)]
+    pub(crate) fn into_config_without_defaults(
+        self,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Config, BuildError> {
+        Config::new(self.settings, &environment, Vec::new())
     }
 }
 

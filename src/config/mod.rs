@@ -21,6 +21,7 @@ pub use self::labels::TagValue;
 pub(crate) use self::labels::{Label, Labels};
 pub(crate) use self::limits::Limits;
 use self::resource::SERVICE_NAME;
+pub(crate) use self::resource::of_this_process;
 pub(crate) use self::secret::{HIDDEN, SHORTEST_TOKEN, Secret};
 use self::secret::{Token, is_visible_ascii};
 pub(crate) use self::token_file::TokenFile;
@@ -146,9 +147,11 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// `defaults`: the attributes of the resource that are known of this process without being set.
     pub(crate) fn new(
         mut settings: Settings,
         environment: &dyn Fn(&str) -> Option<OsString>,
+        defaults: Vec<Label>,
     ) -> Result<Self, BuildError> {
         let environment = Environment(environment);
         let (token, file) = Token::find(
@@ -158,7 +161,7 @@ impl Config {
         )?
         .ok_or_else(Token::missing)?;
         let secret = token.secret.clone();
-        Self::with_token(settings, token, file, environment)
+        Self::with_token(settings, token, file, environment, defaults)
             .map_err(|error| error.hiding(|text| secret.is_in(text)))
     }
 
@@ -167,6 +170,7 @@ impl Config {
         token: Token,
         token_file: Option<TokenFile>,
         environment: Environment<'_>,
+        defaults: Vec<Label>,
     ) -> Result<Self, BuildError> {
         let target = Target::resolve(settings.address, environment)?;
         let events = environment
@@ -196,6 +200,7 @@ impl Config {
             SERVICE_NAME,
             program,
         )];
+        labels.extend(defaults);
         labels.extend(resource::from_environment(environment)?);
         labels.extend(settings.labels);
         Ok(Self {

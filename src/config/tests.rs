@@ -10,7 +10,7 @@ const API: &str = "https://api.axiom.co/v1/datasets/logs/ingest";
 
 /// Builds with nothing but these variables in the environment.
 pub(super) fn config(builder: Builder, variables: &[(&str, &str)]) -> Result<Config, BuildError> {
-    builder.into_config(|name| {
+    builder.into_config_without_defaults(|name| {
         let (_, text) = variables.iter().find(|(variable, _)| *variable == name)?;
         Some(OsString::from(text))
     })
