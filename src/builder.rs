@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::config::{
     self, Compression, Config, Endpoint, Format, Label, Secret, Settings, TagValue,
 };
-use crate::diag::{Diagnostic, Hook};
+use crate::diag::{Cause, Diag, Diagnostic, Hook, Sink};
 use crate::doctor::{self, Diagnosis};
 use crate::error::{BuildError, Origin};
 use crate::frontend::{AxiomLayer, FieldPlacement};
@@ -95,6 +96,23 @@ impl Builder {
     /// ([`token`](Self::token) says which are taken).
     pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.token_file = Some(path.into());
+        self
+    }
+
+    /// Without a token, builds a layer that does nothing, instead of an error: the same program then runs in tests and
+    /// on laptops. Off by default.
+    ///
+    /// It applies when there is no token at all: neither [`token`](Self::token) nor
+    /// [`token_file`](Self::token_file) was called, and `AXIOM_TOKEN` and `AXIOM_TOKEN_FILE` are unset or empty. A token that is
+    /// wrong and a file that is missing are errors as ever. The layer then records nothing, and no thread
+    /// is started; the guard's ledger stays empty, and its flush and shutdown succeed at once. How to enable the layer
+    /// is said once, on stderr or to the [hook](Self::on_diagnostic), with the cause
+    /// [`NoToken`](crate::Cause::NoToken).
+    ///
+    /// # Errors
+    /// When another setter was given something that can not be used. Variables are not looked at without a token.
+    pub fn if_token_present(mut self) -> Self {
+        self.settings.if_token_present = true;
         self
     }
 
@@ -393,7 +411,8 @@ impl Builder {
     /// stderr. Default: none.
     ///
     /// It is called on a thread of the layer's own, most often the one that delivers, which does not meanwhile: it must not wait.
-    /// At the end of the process it may be called on the thread that ends it. What it records with `tracing` is not
+    /// At the end of the process it may be called on the thread that ends it, and of a token that is not set
+    /// ([`if_token_present`](Self::if_token_present)) it hears on the thread that builds the layer. What it records with `tracing` is not
     /// delivered by this layer.
     ///
     /// # Examples
@@ -453,6 +472,9 @@ impl Builder {
     /// Takes well under 5 ms and never waits for the network: whether the token is right or the dataset
     /// exists shows when the first records are sent, and is then reported as a [`Diagnostic`].
     ///
+    /// With `OTEL_SDK_DISABLED=true` in the environment, in any case of letters, the layer is inert and nothing is
+    /// checked or said: it records nothing and starts no thread. [`doctor`](Self::doctor) tells of it.
+    ///
     /// # Errors
     /// A setting is missing or wrong, in the environment or in a setter; the message names it and what
     /// fixes it. Or the system gives no thread.
@@ -468,7 +490,21 @@ impl Builder {
     /// # Ok::<(), axiom_layer::BuildError>(())
     /// ```
     pub fn build(self) -> Result<(AxiomLayer, Guard), BuildError> {
-        pipeline::start(self.into_config(|name| std::env::var_os(name))?)
+        let environment = |name: &str| std::env::var_os(name);
+        if config::is_switched_off(&environment) {
+            return Ok(pipeline::inert());
+        }
+        if self.settings.if_token_present && !self.settings.has_token(&environment) {
+            let has_dataset = self.settings.has_dataset(&environment);
+            let sink = Sink::new(
+                self.settings.on_diagnostic.as_ref(),
+                self.settings.diagnostics,
+            );
+            self.settings.check()?;
+            say_how_to_enable(sink, has_dataset);
+            return Ok(pipeline::inert());
+        }
+        pipeline::start(self.into_config(environment)?)
     }
 
     /// Finds out why records do not arrive with these settings, or that they do, in at most 10 seconds.
@@ -482,7 +518,16 @@ impl Builder {
     ///
     /// Of it, 4 tenths are for the host's name and 3 tenths for the connection at the most. What takes longer is taken for broken.
     pub fn doctor_within(&self, timeout: Duration) -> Diagnosis {
-        let config = self.clone().into_config(|name| std::env::var_os(name));
+        let environment = |name: &str| std::env::var_os(name);
+        let config = if config::is_switched_off(&environment) {
+            Err(BuildError::system(
+                "OTEL_SDK_DISABLED=true switches the layer off, so that it records nothing",
+                "switched off",
+            )
+            .fix("remove this variable, or set it to false"))
+        } else {
+            self.clone().into_config(environment)
+        };
         doctor::diagnose(config, timeout)
     }
 
@@ -503,6 +548,26 @@ impl Builder {
     ) -> Result<Config, BuildError> {
         Config::new(self.settings, &environment, Vec::new())
     }
+}
+
+/// A program may build many layers; standard error hears of it once.
+fn say_how_to_enable(sink: Sink, has_dataset: bool) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if matches!(sink, Sink::Stderr) && SAID.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let fix = if has_dataset {
+        "to enable it, set AXIOM_TOKEN or AXIOM_TOKEN_FILE"
+    } else {
+        "to enable it, set AXIOM_TOKEN or AXIOM_TOKEN_FILE, and AXIOM_DATASET"
+    };
+    let diagnostic = Diagnostic::new(
+        Cause::NoToken,
+        "no token is set, so the layer for Axiom is off",
+        "nothing is sent",
+        fix,
+    );
+    Diag::new(sink).report("", Instant::now(), diagnostic);
 }
 
 /// Without the token, and without a URL that holds a user name or a password.

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::error::FlushError;
 use crate::pipeline::Pipeline;
-use crate::stats::Stats;
+use crate::stats::{Counters, Stats};
 use crate::worker::Flushed;
 
 /// What a caller waits beyond its deadline for the worker's last word: the worker drops what is left
@@ -35,18 +35,33 @@ const LAST_WORD: Duration = Duration::from_millis(250);
 #[must_use = "dropping the guard ends delivery; bind it to a variable that lives as long as the program"]
 #[derive(Debug)]
 pub struct Guard {
-    pipeline: Arc<Pipeline>,
+    /// `None`: the layer is inert, and there is nothing to deliver.
+    pipeline: Option<Arc<Pipeline>>,
 }
 
 impl Guard {
     pub(crate) fn new(pipeline: Arc<Pipeline>) -> Self {
-        Self { pipeline }
+        Self {
+            pipeline: Some(pipeline),
+        }
+    }
+
+    /// The guard of a layer that records nothing: its ledger is empty, and there is nothing to wait for.
+    pub(crate) fn inert() -> Self {
+        Self { pipeline: None }
+    }
+
+    fn here(&self) -> Option<&Arc<Pipeline>> {
+        self.pipeline.as_ref().map(Pipeline::here)
     }
 
     /// What became of everything recorded so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.pipeline.here().stats()
+        match self.here() {
+            Some(pipeline) => pipeline.stats(),
+            None => Counters::default().snapshot(|| 0),
+        }
     }
 
     /// Delivers everything that was recorded before this call, and waits for it, at most so long.
@@ -58,7 +73,9 @@ impl Guard {
     /// The time was over, the endpoint refuses everything, records were lost since the last receipt,
     /// or the guard was shut down before. [`FlushError::stats`] has the numbers.
     pub fn flush(&self, timeout: Duration) -> Result<Stats, FlushError> {
-        let pipeline = self.pipeline.here();
+        let Some(pipeline) = self.here() else {
+            return Ok(self.stats());
+        };
         let reply = pipeline.ask_for_flush();
         match block_until(patience(pipeline, deadline(timeout)), reply) {
             Some(reply) => self.receipt(reply.ok()),
@@ -72,7 +89,9 @@ impl Guard {
     /// # Errors
     /// As `flush`, without the time-out.
     pub async fn flush_async(&self) -> Result<Stats, FlushError> {
-        let pipeline = self.pipeline.here();
+        let Some(pipeline) = self.here() else {
+            return Ok(self.stats());
+        };
         let reply = pipeline.ask_for_flush();
         if pipeline.is_worker() {
             return Err(FlushError::timed_out(self.stats()));
@@ -88,7 +107,10 @@ impl Guard {
     /// # Errors
     /// Records were lost since the last receipt: at the deadline, or before.
     pub fn shutdown(&self, timeout: Duration) -> Result<Stats, FlushError> {
-        match end(self.pipeline.here(), timeout) {
+        let Some(pipeline) = self.here() else {
+            return Ok(self.stats());
+        };
+        match end(pipeline, timeout) {
             Ended::InTime => self.receipt(Some(Flushed::Settled)),
             Ended::NotYet => Err(FlushError::timed_out(self.stats())),
         }
@@ -96,12 +118,12 @@ impl Guard {
 
     #[cfg(test)]
     pub(crate) fn pipeline_for_tests(&self) -> &Arc<Pipeline> {
-        self.pipeline.here()
+        self.here().unwrap()
     }
 
     fn receipt(&self, reply: Option<Flushed>) -> Result<Stats, FlushError> {
         let stats = self.stats();
-        let lost = self.pipeline.here().newly_lost(&stats);
+        let lost = self.here().map_or(0, |here| here.newly_lost(&stats));
         match reply {
             None => Err(FlushError::closed(stats)),
             Some(Flushed::Blocked(dataset)) => Err(FlushError::blocked(dataset, stats)),
@@ -114,7 +136,9 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         // A forked child that recorded nothing has nothing to deliver, and its parent goes on.
-        let pipeline = self.pipeline.here_or_closed();
+        let Some(pipeline) = self.pipeline.as_ref().map(Pipeline::here_or_closed) else {
+            return;
+        };
         if !pipeline.is_open() {
             return;
         }

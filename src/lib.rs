@@ -46,6 +46,11 @@
 //! each request. To hide them there, filter the targets `hyper_util`, `h2`, `reqwest` and `rustls`, as in
 //! `RUST_LOG=debug,hyper_util=info,h2=info,reqwest=info,rustls=info`.
 //!
+//! # Where there is no token
+//!
+//! [`if_token_present`](Builder::if_token_present) makes the same program run in tests and on laptops: without a token the layer does nothing
+//! and says once how to enable it. [`init()`] does so by itself. `OTEL_SDK_DISABLED=true` switches the layer off whatever is set.
+//!
 //! # Shutdown
 //!
 //! Dropping the [`Guard`] delivers what was recorded, from any thread, inside or outside any runtime, within

@@ -72,6 +72,11 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
     Ok((layer, Guard::new(pipeline)))
 }
 
+/// A layer that records nothing, and a guard with nothing to deliver. No thread is started.
+pub(crate) fn inert() -> (AxiomLayer, Guard) {
+    (AxiomLayer::inert(), Guard::inert())
+}
+
 /// The pipelines that are still in use in this process. A forked child that recorded nothing has none.
 pub(crate) fn all() -> Vec<Arc<Pipeline>> {
     let Some(all) = try_for_a_while(&ALL) else {
@@ -330,11 +335,7 @@ impl Pipeline {
 }
 
 fn shared(config: &Config) -> Arc<Shared> {
-    let sink = match (&config.on_diagnostic, config.diagnostics) {
-        (Some(hook), _) => Sink::Hook(hook.clone()),
-        (None, true) => Sink::Stderr,
-        (None, false) => Sink::Off,
-    };
+    let sink = Sink::new(config.on_diagnostic.as_ref(), config.diagnostics);
     let counters = Arc::new(Counters::default());
     let signal = Arc::new(Signal::default());
     let destinations = destinations(config).len();

@@ -49,6 +49,14 @@ impl Environment<'_> {
         }
     }
 
+    /// Whether the variable holds anything, be it right or wrong.
+    pub(crate) fn is_set(self, variable: &str) -> bool {
+        (self.0)(variable).is_some_and(|value| {
+            let text = value.to_str();
+            text.is_none_or(|text| !text.trim().is_empty())
+        })
+    }
+
     /// What was set explicitly, else the variable.
     pub(crate) fn setting(
         self,

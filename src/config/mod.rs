@@ -73,6 +73,8 @@ impl Default for Compression {
 pub(crate) struct Settings {
     pub(crate) token: Option<String>,
     pub(crate) token_file: Option<PathBuf>,
+    /// Without a token there is to be an inert layer, and no error.
+    pub(crate) if_token_present: bool,
     pub(crate) dataset: Option<String>,
     pub(crate) traces_dataset: Option<String>,
     pub(crate) org_id: Option<String>,
@@ -97,6 +99,7 @@ impl Default for Settings {
         Self {
             token: None,
             token_file: None,
+            if_token_present: false,
             dataset: None,
             traces_dataset: None,
             org_id: None,
@@ -116,6 +119,39 @@ impl Default for Settings {
             diagnostics: true,
         }
     }
+}
+
+impl Settings {
+    /// Whether a token was set or is in the environment, be it right or wrong.
+    pub(crate) fn has_token(&self, environment: &dyn Fn(&str) -> Option<OsString>) -> bool {
+        Token::is_given(self, Environment(environment))
+    }
+
+    /// Whether it is known which dataset records go to.
+    pub(crate) fn has_dataset(&self, environment: &dyn Fn(&str) -> Option<OsString>) -> bool {
+        self.dataset.is_some() || Environment(environment).is_set("AXIOM_DATASET")
+    }
+
+    /// Checks what was set, without a token and without the environment: nothing needs to be there, but what is there has
+    /// to be right.
+    pub(crate) fn check(mut self) -> Result<(), BuildError> {
+        self.dataset.get_or_insert_with(|| "any".to_owned());
+        let nothing = |_: &str| None;
+        Config::with_token(
+            self,
+            Token::stand_in(),
+            None,
+            Environment(&nothing),
+            Vec::new(),
+        )
+        .map(drop)
+        .map_err(|error| error.hiding(|text| Secret::new("").is_in(text)))
+    }
+}
+
+/// OpenTelemetry's switch for all that it does. `true` in any case turns it off, and nothing else does.
+pub(crate) fn is_switched_off(environment: &dyn Fn(&str) -> Option<OsString>) -> bool {
+    environment("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
 /// Everything that the parts need to know, checked.

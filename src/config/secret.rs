@@ -3,9 +3,10 @@
 use std::fmt;
 use std::path::Path;
 
+use super::Settings;
 use super::endpoint::{Endpoint, Target};
 use super::environment::{self, Environment, Given};
-use super::token_file::TokenFile;
+use super::token_file::{self, TokenFile};
 use crate::error::{BuildError, Origin};
 
 pub(crate) const TOKEN_HELP: &str = "create an API token that may ingest into the dataset, in the Axiom console under Settings > API tokens";
@@ -91,6 +92,22 @@ impl Token {
         match file {
             Some(file) => Ok(Some((file.read()?, Some(file)))),
             None => Ok(None),
+        }
+    }
+
+    /// Whether `find` would look at a token, be it right or wrong.
+    pub(crate) fn is_given(settings: &Settings, environment: Environment<'_>) -> bool {
+        settings.token.is_some()
+            || settings.token_file.is_some()
+            || environment.is_set(VARIABLE)
+            || environment.is_set(token_file::VARIABLE)
+    }
+
+    /// One that every endpoint could take, for settings that are checked without a token.
+    pub(crate) fn stand_in() -> Self {
+        Self {
+            secret: Secret::new(API_TOKEN),
+            origin: Origin::setter("token"),
         }
     }
 

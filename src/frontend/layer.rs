@@ -35,7 +35,8 @@ use crate::stats::DropReason;
 pub struct AxiomLayer {
     id: usize,
     callsites: Callsites,
-    pipeline: Arc<Pipeline>,
+    /// `None`: the layer is inert, and each callback returns at once.
+    pipeline: Option<Arc<Pipeline>>,
     thread_names: bool,
     span_fields: bool,
     span_events: bool,
@@ -68,6 +69,19 @@ impl fmt::Debug for AxiomLayer {
 
 impl AxiomLayer {
     pub(crate) fn new(pipeline: Arc<Pipeline>, options: Options) -> Self {
+        Self::with(Some(pipeline), options)
+    }
+
+    /// A layer that records nothing.
+    pub(crate) fn inert() -> Self {
+        Self::with(None, Options::default())
+    }
+
+    fn is_inert(&self) -> bool {
+        self.pipeline.is_none()
+    }
+
+    fn with(pipeline: Option<Arc<Pipeline>>, options: Options) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -87,16 +101,20 @@ impl AxiomLayer {
 
     /// Encodes with this thread's buffers, or counts a record that is nested too deep.
     fn encode(&self, encode: impl FnOnce(&mut Scratch)) {
+        let Some(pipeline) = &self.pipeline else {
+            return;
+        };
         if scratch::with(encode).is_none() {
-            self.pipeline
-                .here()
-                .counters()
-                .add_dropped(DropReason::Recursion, 1);
+            let counters = pipeline.here().counters();
+            counters.add_dropped(DropReason::Recursion, 1);
         }
     }
 
     fn push(&self, is_span: bool, line: &[u8], incomplete: u32) {
-        let pipeline = self.pipeline.here();
+        let Some(pipeline) = &self.pipeline else {
+            return;
+        };
+        let pipeline = pipeline.here();
         if incomplete > 0 {
             pipeline.counters().add_incomplete();
         }
@@ -199,7 +217,7 @@ where
 {
     /// What the HTTP client records is to be asked about each time: see [`enabled`](Layer::enabled).
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if fence::is_of_client(metadata.target()) {
+        if !self.is_inert() && fence::is_of_client(metadata.target()) {
             Interest::sometimes()
         } else {
             Interest::always()
@@ -209,16 +227,19 @@ where
     /// Our own HTTP work is of no interest to the other layers either. Below a filter of ours alone nobody asks, and
     /// they see it.
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        !(fence::is_raised() && fence::is_of_client(metadata.target()))
+        self.is_inert() || !(fence::is_raised() && fence::is_of_client(metadata.target()))
     }
 
     fn on_register_dispatch(&self, subscriber: &Dispatch) {
+        if self.is_inert() {
+            return;
+        }
         // Weak, for it owns us. A layer is part of one subscriber, so there is no second call.
         drop(self.subscriber.set(subscriber.downgrade()));
     }
 
     fn on_new_span(&self, attributes: &SpanAttributes<'_>, id: &Id, ctx: Context<'_, S>) {
-        if fence::is_raised() {
+        if self.is_inert() || fence::is_raised() {
             return;
         }
         let Some(span) = ctx.span(id) else { return };
@@ -244,6 +265,9 @@ where
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, ctx: Context<'_, S>) {
+        if self.is_inert() {
+            return;
+        }
         let Some(span) = ctx.span(id) else { return };
         let callsite = self.callsites.of(span.metadata());
         // The fields are encoded before the span is locked: a `Debug` may use the same span.
@@ -261,7 +285,7 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
-        if fence::is_raised() {
+        if self.is_inert() || fence::is_raised() {
             return;
         }
         let time = time::wall_clock();
@@ -304,6 +328,9 @@ where
     }
 
     fn on_follows_from(&self, id: &Id, follows: &Id, ctx: Context<'_, S>) {
+        if self.is_inert() {
+            return;
+        }
         if let Some(followed) = ctx.span(follows)
             && let Some((_, ids)) = self.nearest(followed, SpanState::ids)
         {
@@ -312,14 +339,23 @@ where
     }
 
     fn on_enter(&self, id: &Id, ctx: Context<'_, S>) {
+        if self.is_inert() {
+            return;
+        }
         self.with_state(id, &ctx, SpanState::enter);
     }
 
     fn on_exit(&self, id: &Id, ctx: Context<'_, S>) {
+        if self.is_inert() {
+            return;
+        }
         self.with_state(id, &ctx, SpanState::exit);
     }
 
     fn on_close(&self, id: Id, ctx: Context<'_, S>) {
+        if self.is_inert() {
+            return;
+        }
         let Some(span) = ctx.span(&id) else { return };
         let callsite = self.callsites.of(span.metadata());
         let extensions = span.extensions();
