@@ -85,7 +85,8 @@
 //!
 //! # Features
 //!
-//! - `init` (default): [`init()`], with `EnvFilter` and the console layer of `tracing-subscriber`.
+//! - `init` (default): [`init()`], with `EnvFilter` and the console layer of `tracing-subscriber`, and its feature
+//!   `tracing-log`: `init` methods of `tracing-subscriber` then take over the records of the `log` crate, too.
 //! - `rustls` (default): TLS by rustls and the system's certificates.
 //! - `native-tls`: TLS by the system's library. With both, rustls is used.
 //! - `zstd` (default): bodies compressed with Zstandard; without it, gzip.
