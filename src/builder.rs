@@ -364,6 +364,10 @@ impl Builder {
     /// How long dropping the guard may take to deliver what is left. Default 5 s. More than a year means a
     /// year.
     ///
+    /// It takes no longer than is of use. Where the endpoint refuses the token or the dataset, it ends at once. Where nothing
+    /// listens, so that every connection is refused, it ends after a second: an endpoint that comes
+    /// up within that second gets everything.
+    ///
     /// # Errors
     /// Zero.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {

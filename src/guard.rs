@@ -101,7 +101,8 @@ impl Guard {
 
     /// Ends recording, delivers what was recorded, and ends the worker, all within `timeout`.
     ///
-    /// What can not be delivered by then is dropped and counted. Whatever is recorded from now on is
+    /// What can not be delivered by then is dropped and counted. Where nothing listens, that is after
+    /// about a second: see [`Builder::shutdown_timeout`](crate::Builder::shutdown_timeout). Whatever is recorded from now on is
     /// counted as [`AfterShutdown`](crate::DropReason::AfterShutdown). A second call, or a drop after this one, only reports.
     ///
     /// # Errors
@@ -111,7 +112,7 @@ impl Guard {
             return Ok(self.stats());
         };
         match end(pipeline, timeout) {
-            Ended::InTime => self.receipt(Some(Flushed::Settled)),
+            Ended::InTime(flushed) => self.receipt(Some(flushed)),
             Ended::NotYet => Err(FlushError::timed_out(self.stats())),
         }
     }
@@ -127,8 +128,11 @@ impl Guard {
         match reply {
             None => Err(FlushError::closed(stats)),
             Some(Flushed::Blocked(dataset)) => Err(FlushError::blocked(dataset, stats)),
+            Some(Flushed::Unheard(address)) if lost > 0 => {
+                Err(FlushError::unheard(lost, address, stats))
+            }
             Some(Flushed::Settled) if lost > 0 => Err(FlushError::lost(lost, stats)),
-            Some(Flushed::Settled) => Ok(stats),
+            Some(Flushed::Settled | Flushed::Unheard(_)) => Ok(stats),
         }
     }
 }
@@ -152,7 +156,8 @@ impl Drop for Guard {
 
 /// Whether the worker has ended.
 pub(crate) enum Ended {
-    InTime,
+    /// With its last word.
+    InTime(Flushed),
     NotYet,
 }
 
@@ -169,13 +174,16 @@ fn ended(
     reply: Option<oneshot::Receiver<Flushed>>,
 ) -> Ended {
     // The worker is gone if it was shut down before, and then there is nothing to wait for.
-    if let Some(reply) = reply {
-        if block_until(patience(pipeline, deadline + LAST_WORD), reply).is_none() {
-            return Ended::NotYet;
+    let Some(reply) = reply else {
+        return Ended::InTime(Flushed::Settled);
+    };
+    match block_until(patience(pipeline, deadline + LAST_WORD), reply) {
+        Some(flushed) => {
+            pipeline.join();
+            Ended::InTime(flushed.unwrap_or(Flushed::Settled))
         }
-        pipeline.join();
+        None => Ended::NotYet,
     }
-    Ended::InTime
 }
 
 /// Shuts pipelines down side by side, each within its own shutdown timeout from now.

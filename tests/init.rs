@@ -4,6 +4,9 @@
 #[path = "common/child.rs"]
 mod child;
 
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
 use axiom_local::Server;
 use serde_json::json;
 use tracing::{debug, info, trace};
@@ -378,6 +381,29 @@ fn a_pipe_gets_no_colours() {
     let (_, console) = run("once", &[]);
     assert!(console.contains("hello"), "{console}");
     assert!(!console.contains('\u{1b}'), "{console:?}");
+}
+
+#[test]
+fn where_nothing_listens_the_exit_takes_a_second_and_names_the_cause() {
+    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = nowhere.local_addr().unwrap();
+    drop(nowhere);
+    let url = format!("http://{address}");
+    let environment = [
+        ("AXIOM_TOKEN", TOKEN),
+        ("AXIOM_DATASET", "main"),
+        ("AXIOM_URL", url.as_str()),
+    ];
+    let start = Instant::now();
+    let (_, console) = run("once", &environment);
+    // The default of the shutdown timeout is 5 s.
+    assert!(start.elapsed() < Duration::from_secs(3), "{console}");
+    let last = console.lines().last().unwrap();
+    let said = format!(
+        "axiom-layer: nothing listens at {address} (the connection was refused), and 1 record could not be delivered before the end; "
+    );
+    assert!(last.starts_with(&said), "{console}");
+    assert!(last.ends_with("more time would not help"), "{console}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::Worker;
 use super::destination::Destination;
 use super::report::records;
+use super::words::address;
 use crate::diag::Cause;
 use crate::queue::Mark;
 
@@ -33,6 +34,8 @@ pub(crate) enum Flushed {
     Settled,
     /// Somebody has to mend something first.
     Blocked(String),
+    /// Records were dropped at the shutdown because nothing listens at this address.
+    Unheard(String),
 }
 
 #[derive(Debug)]
@@ -63,7 +66,9 @@ impl Worker {
                 });
                 closing.deadline = closing.deadline.max(deadline);
                 closing.replies.push(reply);
-                self.destinations.iter_mut().for_each(Destination::close);
+                let now = Instant::now();
+                let all = self.destinations.iter_mut();
+                all.for_each(|destination| destination.close(now));
             }
             // The guard went away without a word, which its destructor does not allow.
             None => {
@@ -92,7 +97,7 @@ impl Worker {
         let is_done = |destination: &Destination| {
             !destination.queue.has_pending()
                 || destination.is_blocked(now)
-                || destination.is_hopeless(deadline)
+                || destination.is_hopeless(deadline, now)
         };
         if now >= deadline || self.destinations.iter().all(is_done) {
             return true;
@@ -128,20 +133,28 @@ impl Worker {
         for (_, flight) in self.flights.drain() {
             self.destinations[flight.destination].attempt_lost(flight.shipment);
         }
+        let mut flushed = Flushed::Settled;
         for index in 0..self.destinations.len() {
             let lost = self.destinations[index].drop_all(now);
-            if lost > 0 {
-                let what = format!(
-                    "{} could not be delivered before the end",
-                    records(lost.into())
-                );
+            if lost == 0 {
+                continue;
+            }
+            let what = format!(
+                "{} could not be delivered before the end",
+                records(lost.into())
+            );
+            if self.destinations[index].is_unheard() {
+                let address = address(&self.destinations[index].url);
+                self.report_unheard(index, now, &address, &what);
+                flushed = Flushed::Unheard(address);
+            } else {
                 self.report(index, now, Cause::Shutdown, what);
             }
         }
         self.report_overflow(now);
         let replies = self.closing.take().map(|closing| closing.replies);
         for reply in replies.into_iter().flatten() {
-            drop(reply.send(Flushed::Settled));
+            drop(reply.send(flushed.clone()));
         }
         for flush in self.flushes.drain(..) {
             drop(flush.reply.send(Flushed::Settled));

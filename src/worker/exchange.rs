@@ -118,6 +118,8 @@ impl Worker {
         let sent = flight.shipment.batch.events();
         #[cfg(test)]
         tests::panic_if_planned(tests::Point::Answer, &self.destinations[index].url);
+        let is_unheard = matches!(&answer, Err(none) if none.trouble == Trouble::Refused);
+        self.destinations[index].attempted(started, is_unheard);
         let mut answer = match answer {
             Ok(answer) => answer,
             Err(no_answer) => {

@@ -6,7 +6,7 @@ use super::Worker;
 use super::destination::Destination;
 use super::transport::forwarder;
 use super::trouble::{NoAnswer, Trouble};
-use super::words::{Place, Words};
+use super::words::{ADDRESS, Place, Words};
 use crate::config::TokenFile;
 use crate::diag::{Cause, Diagnostic};
 use crate::stats::{DropReason, Stats};
@@ -22,6 +22,7 @@ pub(super) fn records(number: u64) -> String {
 enum Said {
     Detail(String),
     NoAnswer(NoAnswer),
+    Words(Words),
 }
 
 impl Destination {
@@ -74,6 +75,17 @@ impl Worker {
         self.say(index, now, cause, Said::NoAnswer(no_answer));
     }
 
+    /// Records were lost at the end, and more time would not have helped.
+    pub(super) fn report_unheard(&self, index: usize, now: Instant, address: &str, what: &str) {
+        let words = Words::new(
+            format!("nothing listens at {address} (the connection was refused), and {what}"),
+            format!(
+                "start what is to listen there, or correct host and port of the address ({ADDRESS}); more time would not help"
+            ),
+        );
+        self.say(index, now, Cause::Shutdown, Said::Words(words));
+    }
+
     fn say(&self, index: usize, now: Instant, cause: Cause, said: Said) {
         let Some(destination) = self.destinations.get(index) else {
             return;
@@ -114,6 +126,7 @@ impl Worker {
         let token_file = token_file.map(TokenFile::shown);
         let place = destination.place(index, forwarder.as_deref(), token_file.as_deref());
         let Words { what, fix } = match said {
+            Said::Words(words) => words,
             Said::NoAnswer(NoAnswer { trouble, detail }) => trouble.words(place, &detail),
             Said::Detail(detail) => Words::for_answer(cause, place, &detail)
                 .unwrap_or_else(|| Words::new(detail, own_fix(cause, &stats))),

@@ -30,6 +30,15 @@ impl Place<'_> {
     }
 }
 
+/// Host and port.
+pub(super) fn address(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
 /// A URL without its query, which may hold a secret.
 pub(crate) fn shown(url: &Url) -> String {
     let mut url = url.clone();
