@@ -366,7 +366,7 @@ impl Builder {
     ///
     /// It takes no longer than is of use. Where the endpoint refuses the token or the dataset, it ends at once. Where nothing
     /// listens, so that every connection is refused, it ends after a second: an endpoint that comes
-    /// up within that second gets everything.
+    /// up within that second gets everything. The same holds for the [exit hooks](Self::exit_hooks).
     ///
     /// # Errors
     /// Zero.

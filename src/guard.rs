@@ -198,11 +198,11 @@ pub(crate) fn end_all(pipelines: &[Arc<Pipeline>]) {
     }
 }
 
-/// Delivers what pipelines hold, side by side, each within its own shutdown timeout from now.
+/// Delivers what pipelines hold before the process ends, side by side, each within its own shutdown timeout from now.
 pub(crate) fn flush_all(pipelines: &[Arc<Pipeline>]) {
     let ask = |pipeline: &Arc<Pipeline>| {
         let deadline = deadline(pipeline.shutdown_timeout());
-        (deadline, pipeline.ask_for_flush())
+        (deadline, pipeline.ask_for_last_flush())
     };
     let asked: Vec<_> = pipelines.iter().map(ask).collect();
     for (deadline, reply) in asked {

@@ -296,6 +296,15 @@ impl Pipeline {
 
     /// Asks for the delivery of what was recorded so far.
     pub(crate) fn ask_for_flush(&self) -> oneshot::Receiver<Flushed> {
+        self.ask_for_delivery(false)
+    }
+
+    /// The same before the process ends.
+    pub(crate) fn ask_for_last_flush(&self) -> oneshot::Receiver<Flushed> {
+        self.ask_for_delivery(true)
+    }
+
+    fn ask_for_delivery(&self, is_last: bool) -> oneshot::Receiver<Flushed> {
         let marks: Vec<Mark> = self
             .shared
             .queues
@@ -304,7 +313,11 @@ impl Pipeline {
             .collect();
         let (reply, replied) = oneshot::channel();
         // If the worker is gone, the reply's other end is dropped with the command.
-        drop(self.commands.send(Command::Flush { marks, reply }));
+        drop(self.commands.send(Command::Flush {
+            marks,
+            reply,
+            is_last,
+        }));
         replied
     }
 

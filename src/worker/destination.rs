@@ -133,7 +133,7 @@ pub(crate) struct Destination {
     /// The open chunks are to be taken first. Not before something can be sent: in an outage a
     /// nearly empty chunk would occupy the room of a full one.
     collect: bool,
-    /// When the shutdown was asked for.
+    /// When the shutdown was asked for, or the last delivery before the process ends.
     closing_since: Option<Instant>,
     /// The last attempt was refused a connection.
     is_unheard: bool,
@@ -478,13 +478,18 @@ impl Destination {
 
     /// Whether nothing more can be delivered: a wait ends after `deadline`, or nothing listens.
     pub(crate) fn is_hopeless(&self, deadline: Instant, now: Instant) -> bool {
+        let is_too_late = self.pause.is_some_and(|pause| pause.until >= deadline);
+        self.in_flight == 0 && is_too_late || self.stays_unheard(now)
+    }
+
+    /// Since the end was asked for, nothing has listened for long enough.
+    pub(crate) fn stays_unheard(&self, now: Instant) -> bool {
         let (patience, attempts) = NOBODY_LISTENS;
-        let is_unheard = self.unheard_while_closing >= attempts
+        self.in_flight == 0
+            && self.unheard_while_closing >= attempts
             && self
                 .closing_since
-                .is_some_and(|since| now >= since + patience);
-        let is_too_late = self.pause.is_some_and(|pause| pause.until >= deadline);
-        self.in_flight == 0 && (is_unheard || is_too_late)
+                .is_some_and(|since| now >= since + patience)
     }
 
     /// Drops all there is, for a reason that the pause in force explains better than the deadline.

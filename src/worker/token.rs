@@ -16,9 +16,12 @@ impl Worker {
     /// The endpoint refused a request that carried this token. `true`: there is another one by now, so that the
     /// same request may be sent again at once.
     pub(super) fn token_was_replaced(&mut self, refused: &HeaderValue) -> bool {
-        self.is_token_refused = true;
         // Of several requests under way, the first that is refused reads the file.
-        *refused != self.settings.transport.credentials.authorization || self.read_token_again()
+        if *refused != self.settings.transport.credentials.authorization {
+            return true;
+        }
+        self.is_token_refused = true;
+        self.read_token_again()
     }
 
     /// While the token is refused: takes up the one that is in the file now. `false`: it is the same, or there is
