@@ -7,6 +7,14 @@ use tracing_subscriber::prelude::*;
 
 use crate::common::{Records, Run, recorded_with};
 
+/// With values for what differs from process to process.
+pub(crate) fn of_a_known_process(builder: axiom_layer::Builder) -> axiom_layer::Builder {
+    builder
+        .resource("host.name", "h")
+        .resource("process.pid", 7)
+        .resource("service.instance.id", "i")
+}
+
 fn work() {
     let _span = info_span!("work").entered();
     info!("working");
