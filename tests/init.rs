@@ -376,6 +376,47 @@ fn without_a_token_the_console_works_and_says_how_to_enable_the_rest() {
     }
 }
 
+/// What the program says on a terminal.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "no safe interface opens a terminal")]
+fn run_on_a_terminal(environment: &[(&str, &str)]) -> String {
+    use std::fs::File;
+    use std::io::Read;
+    use std::os::fd::{FromRawFd, OwnedFd};
+    use std::ptr::null_mut;
+
+    let (mut ours, mut its) = (-1, -1);
+    // SAFETY: both numbers are written, nothing else is asked for.
+    let opened = unsafe { libc::openpty(&mut ours, &mut its, null_mut(), null_mut(), null_mut()) };
+    assert_eq!(opened, 0);
+    // SAFETY: both were opened just now, and nobody else has them.
+    let (mut ours, its) = unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(its)) };
+    let mut command = child::command("programs", "once");
+    let process = command
+        .envs(environment.iter().copied())
+        .stdout(std::process::Stdio::null())
+        .stderr(its);
+    let mut process = process.spawn().unwrap();
+    // It holds the other end of the terminal, too.
+    drop(command);
+    let mut said = Vec::new();
+    // The end of a terminal that nobody holds any more is an error.
+    drop(ours.read_to_end(&mut said));
+    assert!(process.wait().unwrap().success());
+    String::from_utf8(said).unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_gets_colours_unless_they_are_not_wanted() {
+    for (environment, is_coloured) in [(("NO_COLOR", ""), true), (("NO_COLOR", "1"), false)] {
+        let console = run_on_a_terminal(&[environment]);
+        assert!(console.contains("hello"), "{console}");
+        let escaped = console.contains("\u{1b}[");
+        assert_eq!(escaped, is_coloured, "{environment:?}: {console:?}");
+    }
+}
+
 #[test]
 fn a_pipe_gets_no_colours() {
     let (_, console) = run("once", &[]);
