@@ -183,8 +183,11 @@ impl Worker {
             } if self.token_was_replaced(&flight.authorization) => {
                 self.destinations[index].attempt_lost(flight.shipment);
             }
-            Outcome::Refused { cause, detail } => {
+            Outcome::Refused { cause, mut detail } => {
                 self.destinations[index].refused(flight.shipment, now);
+                if let (Cause::Unauthorized, Some(trouble)) = (cause, self.trouble_with_token()) {
+                    detail += &format!("; no other token can be had, {trouble}");
+                }
                 self.report(index, now, cause, detail);
             }
             Outcome::Quota { detail, after } => {

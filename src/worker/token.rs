@@ -24,6 +24,12 @@ impl Worker {
         self.read_token_again()
     }
 
+    /// What is wrong with the token's file, if there is one.
+    pub(super) fn trouble_with_token(&self) -> Option<String> {
+        let file = self.settings.transport.token_file.as_ref()?;
+        file.read().err().map(|error| error.what())
+    }
+
     /// While the token is refused: takes up the one that is in the file now. `false`: it is the same, or there is
     /// none to be had.
     pub(super) fn read_token_again(&mut self) -> bool {

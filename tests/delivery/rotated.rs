@@ -124,6 +124,20 @@ fn the_same_token_stays_refused_until_the_file_has_another() {
 }
 
 #[test]
+fn a_file_that_is_gone_when_the_token_is_refused_is_named() {
+    let (server, secret) = (server(), Secret::holding(OLD));
+    let program = program(&server, &secret);
+    fs::remove_file(&secret.0).unwrap();
+    program.record(0..10);
+    assert!(program.flush().unwrap_err().is_blocked());
+    let said = program.said.wait_for(Cause::Unauthorized);
+    assert!(said.what().contains("there is no such file"), "{said}");
+    assert!(!said.to_string().contains(OLD), "{said}");
+    secret.replace(NEW);
+    assert_eq!(program.finish(&server).lost(), 0);
+}
+
+#[test]
 fn a_shutdown_delivers_with_the_token_that_is_there_by_then() {
     let (server, secret) = (server(), Secret::holding(OLD));
     let program = program(&server, &secret);
