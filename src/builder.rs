@@ -2,11 +2,15 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use crate::config::{Compression, Config, Endpoint, Format, Label, Secret, Settings, TagValue};
-use crate::diag::{Diagnostic, Hook};
+use crate::config::{
+    self, Compression, Config, Endpoint, Format, Label, Secret, Settings, TagValue,
+};
+use crate::diag::{Cause, Diag, Diagnostic, Hook, Sink};
 use crate::doctor::{self, Diagnosis};
 use crate::error::{BuildError, Origin};
 use crate::frontend::{AxiomLayer, FieldPlacement};
@@ -35,11 +39,13 @@ pub fn builder() -> Builder {
 /// setting and what fixes it.
 ///
 /// An option that has an environment variable is read from it unless its setter was called. An empty
-/// variable counts as unset; one that is not UTF-8 is an error. An empty text given to a setter is an error.
+/// variable counts as unset; one that is not UTF-8 is an error. An empty text given to a setter is an error. So are
+/// quotes around a token, a dataset, an organization's id or an address: they would be taken as part of it.
 ///
 /// | Setter | Variable |
 /// |---|---|
 /// | [`token`](Self::token) | `AXIOM_TOKEN` |
+/// | [`token_file`](Self::token_file) | `AXIOM_TOKEN_FILE` |
 /// | [`dataset`](Self::dataset) | `AXIOM_DATASET` |
 /// | [`traces_dataset`](Self::traces_dataset) | `AXIOM_TRACES_DATASET` |
 /// | [`org_id`](Self::org_id) | `AXIOM_ORG_ID` |
@@ -63,7 +69,7 @@ impl Builder {
     /// needs to be allowed to ingest into the dataset and nothing else. No default; variable
     /// `AXIOM_TOKEN`.
     ///
-    /// White space around it is ignored. It appears in no `Debug`, error or diagnostic.
+    /// White space around it is ignored. [`token_file`](Self::token_file) reads it from a file. It appears in no `Debug`, error or diagnostic.
     ///
     /// # Errors
     /// When it is missing; when it holds anything but visible ASCII; when it is a personal token (`xapt-`)
@@ -75,8 +81,45 @@ impl Builder {
         self
     }
 
+    /// A file that holds the token and nothing else, as Docker and Kubernetes mount secrets. Default: none; variable
+    /// `AXIOM_TOKEN_FILE`.
+    ///
+    /// The token is taken from the first of these that is set: [`token`](Self::token), `token_file`, `AXIOM_TOKEN`,
+    /// `AXIOM_TOKEN_FILE`.
+    ///
+    /// The file is read when the layer is built, and again when the endpoint refuses the token (401, 403), at each
+    /// later probe, and when the guard flushes or shuts down meanwhile. A token that was replaced is used at
+    /// once, so that a rotated secret needs no restart.
+    ///
+    /// # Errors
+    /// When there is no such file, or it can not be read, is no regular file, is empty, or holds anything but a token
+    /// ([`token`](Self::token) says which are taken).
+    pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.token_file = Some(path.into());
+        self
+    }
+
+    /// Without a token, builds a layer that does nothing, instead of an error: the same program then runs in tests and
+    /// on laptops. Off by default.
+    ///
+    /// It applies when there is no token at all: neither [`token`](Self::token) nor
+    /// [`token_file`](Self::token_file) was called, and `AXIOM_TOKEN` and `AXIOM_TOKEN_FILE` are unset or empty. A token that is
+    /// wrong and a file that is missing are errors as ever. The layer then records nothing, and no thread
+    /// is started; the guard's ledger stays empty, and its flush and shutdown succeed at once. How to enable the layer
+    /// is said once, on stderr or to the [hook](Self::on_diagnostic), with the cause
+    /// [`NoToken`](crate::Cause::NoToken).
+    ///
+    /// # Errors
+    /// When another setter was given something that can not be used. Variables are not looked at without a token.
+    pub fn if_token_present(mut self) -> Self {
+        self.settings.if_token_present = true;
+        self
+    }
+
     /// The dataset for events, and for spans unless [`traces_dataset`](Self::traces_dataset) is set. No
     /// default; variable `AXIOM_DATASET`.
+    ///
+    /// White space around it is ignored.
     ///
     /// # Errors
     /// When it is missing, unless the address alone decides where records go; when it is longer than 128
@@ -183,9 +226,15 @@ impl Builder {
         )
     }
 
-    /// An attribute of OpenTelemetry's resource: what produces the records, such as `host.name`. Every
-    /// record has it. Default: none; variable `OTEL_RESOURCE_ATTRIBUTES` (`key=value,key=value`,
+    /// An attribute of OpenTelemetry's resource: what produces the records, such as `k8s.pod.name`. Every
+    /// record has it. Variable `OTEL_RESOURCE_ATTRIBUTES` (`key=value,key=value`,
     /// percent-encoded), of which an attribute that is also set here is overridden.
+    ///
+    /// By default records have, besides `service.name`, the attributes `service.instance.id` (a random UUID for each
+    /// process), `host.name` (on Linux and Windows) and `process.pid`: of the process that built the layer, also in a child that
+    /// was forked from it later. To set one of them replaces it. They are left out where they have no room: beside a tag or attribute
+    /// that is a group of theirs, or where the tags and attributes that were set no longer fit into the header because of them
+    /// (see [`tag`](Self::tag)).
     ///
     /// Fields are named as Axiom names them for OpenTelemetry's own exporters, so that a dataset can be
     /// shared with these: `service.name`, `service.version`, `service.namespace`,
@@ -315,6 +364,10 @@ impl Builder {
     /// How long dropping the guard may take to deliver what is left. Default 5 s. More than a year means a
     /// year.
     ///
+    /// It takes no longer than is of use. Where the endpoint refuses the token or the dataset, it ends at once. Where nothing
+    /// listens, so that every connection is refused, it ends after a second: an endpoint that comes
+    /// up within that second gets everything. The same holds for the [exit hooks](Self::exit_hooks).
+    ///
     /// # Errors
     /// Zero.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
@@ -372,7 +425,8 @@ impl Builder {
     /// stderr. Default: none.
     ///
     /// It is called on a thread of the layer's own, most often the one that delivers, which does not meanwhile: it must not wait.
-    /// At the end of the process it may be called on the thread that ends it. What it records with `tracing` is not
+    /// At the end of the process it may be called on the thread that ends it, and of a token that is not set
+    /// ([`if_token_present`](Self::if_token_present)) it hears on the thread that builds the layer. What it records with `tracing` is not
     /// delivered by this layer.
     ///
     /// # Examples
@@ -451,6 +505,9 @@ impl Builder {
     /// Takes well under 5 ms and never waits for the network: whether the token is right or the dataset
     /// exists shows when the first records are sent, and is then reported as a [`Diagnostic`].
     ///
+    /// With `OTEL_SDK_DISABLED=true` in the environment, in any case of letters, the layer is inert and nothing is
+    /// checked or said: it records nothing and starts no thread. [`doctor`](Self::doctor) tells of it.
+    ///
     /// # Errors
     /// A setting is missing or wrong, in the environment or in a setter; the message names it and what
     /// fixes it. Or the system gives no thread.
@@ -466,7 +523,21 @@ impl Builder {
     /// # Ok::<(), axiom_layer::BuildError>(())
     /// ```
     pub fn build(self) -> Result<(AxiomLayer, Guard), BuildError> {
-        pipeline::start(self.into_config(|name| std::env::var_os(name))?)
+        let environment = |name: &str| std::env::var_os(name);
+        if config::is_switched_off(&environment) {
+            return Ok(pipeline::inert());
+        }
+        if self.settings.if_token_present && !self.settings.has_token(&environment) {
+            let has_dataset = self.settings.has_dataset(&environment);
+            let sink = Sink::new(
+                self.settings.on_diagnostic.as_ref(),
+                self.settings.diagnostics,
+            );
+            self.settings.check()?;
+            say_how_to_enable(sink, has_dataset);
+            return Ok(pipeline::inert());
+        }
+        pipeline::start(self.into_config(environment)?)
     }
 
     /// Finds out why records do not arrive with these settings, or that they do, in at most 10 seconds.
@@ -480,7 +551,16 @@ impl Builder {
     ///
     /// Of it, 4 tenths are for the host's name and 3 tenths for the connection at the most. What takes longer is taken for broken.
     pub fn doctor_within(&self, timeout: Duration) -> Diagnosis {
-        let config = self.clone().into_config(|name| std::env::var_os(name));
+        let environment = |name: &str| std::env::var_os(name);
+        let config = if config::is_switched_off(&environment) {
+            Err(BuildError::system(
+                "OTEL_SDK_DISABLED=true switches the layer off, so that it records nothing",
+                "switched off",
+            )
+            .fix("remove this variable, or set it to false"))
+        } else {
+            self.clone().into_config(environment)
+        };
         doctor::diagnose(config, timeout)
     }
 
@@ -489,8 +569,38 @@ impl Builder {
         self,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Config, BuildError> {
-        Config::new(self.settings, &environment)
+        let defaults = config::of_this_process(&environment)?;
+        Config::new(self.settings, &environment, defaults)
     }
+
+    /// As [`into_config`](Self::into_config), but what is not set is not known: the same in every process.
+    #[cfg(test)]
+    pub(crate) fn into_config_without_defaults(
+        self,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Config, BuildError> {
+        Config::new(self.settings, &environment, Vec::new())
+    }
+}
+
+/// A program may build many layers; standard error hears of it once.
+fn say_how_to_enable(sink: Sink, has_dataset: bool) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if matches!(sink, Sink::Stderr) && SAID.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let fix = if has_dataset {
+        "to enable it, set AXIOM_TOKEN or AXIOM_TOKEN_FILE"
+    } else {
+        "to enable it, set AXIOM_TOKEN or AXIOM_TOKEN_FILE, and AXIOM_DATASET"
+    };
+    let diagnostic = Diagnostic::new(
+        Cause::NoToken,
+        "no token is set, so the layer for Axiom is off",
+        "nothing is sent",
+        fix,
+    );
+    Diag::new(sink).report("", Instant::now(), diagnostic);
 }
 
 /// Without the token, and without a URL that holds a user name or a password.
@@ -498,6 +608,8 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings = &self.settings;
         let token = settings.token.as_deref().map(Secret::new);
+        let token_file = settings.token_file.as_ref();
+        let token_file = token_file.map(|path| path.display().to_string());
         let no_token = Secret::new("");
         let shown = |text: &Option<String>| {
             let text = text.as_deref()?;
@@ -507,6 +619,7 @@ impl fmt::Debug for Builder {
         };
         f.debug_struct("Builder")
             .field("token", &token)
+            .field("token_file", &shown(&token_file))
             .field("dataset", &shown(&settings.dataset))
             .field("traces_dataset", &shown(&settings.traces_dataset))
             .field("org_id", &shown(&settings.org_id))

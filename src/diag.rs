@@ -48,6 +48,8 @@ pub enum Cause {
     Shutdown,
     /// Records came after the guard was gone.
     AfterShutdown,
+    /// No token is set, so that the layer is inert ([`if_token_present`](crate::Builder::if_token_present)).
+    NoToken,
     /// A defect in this crate.
     Internal,
 }
@@ -138,6 +140,17 @@ pub(crate) enum Sink {
     Stderr,
     Hook(Hook),
     Off,
+}
+
+impl Sink {
+    /// `wanted`: trouble is written to stderr when there is no hook.
+    pub(crate) fn new(hook: Option<&Hook>, wanted: bool) -> Self {
+        match hook {
+            Some(hook) => Self::Hook(hook.clone()),
+            None if wanted => Self::Stderr,
+            None => Self::Off,
+        }
+    }
 }
 
 /// Lets each cause through once a minute.

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::error::FlushError;
 use crate::pipeline::Pipeline;
-use crate::stats::Stats;
+use crate::stats::{Counters, Stats};
 use crate::worker::Flushed;
 
 /// What a caller waits beyond its deadline for the worker's last word: the worker drops what is left
@@ -35,18 +35,33 @@ const LAST_WORD: Duration = Duration::from_millis(250);
 #[must_use = "dropping the guard ends delivery; bind it to a variable that lives as long as the program"]
 #[derive(Debug)]
 pub struct Guard {
-    pipeline: Arc<Pipeline>,
+    /// `None`: the layer is inert, and there is nothing to deliver.
+    pipeline: Option<Arc<Pipeline>>,
 }
 
 impl Guard {
     pub(crate) fn new(pipeline: Arc<Pipeline>) -> Self {
-        Self { pipeline }
+        Self {
+            pipeline: Some(pipeline),
+        }
+    }
+
+    /// The guard of a layer that records nothing: its ledger is empty, and there is nothing to wait for.
+    pub(crate) fn inert() -> Self {
+        Self { pipeline: None }
+    }
+
+    fn here(&self) -> Option<&Arc<Pipeline>> {
+        self.pipeline.as_ref().map(Pipeline::here)
     }
 
     /// What became of everything recorded so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.pipeline.here().stats()
+        match self.here() {
+            Some(pipeline) => pipeline.stats(),
+            None => Counters::default().snapshot(|| 0),
+        }
     }
 
     /// Delivers everything that was recorded before this call, and waits for it, at most so long.
@@ -58,7 +73,9 @@ impl Guard {
     /// The time was over, the endpoint refuses everything, records were lost since the last receipt,
     /// or the guard was shut down before. [`FlushError::stats`] has the numbers.
     pub fn flush(&self, timeout: Duration) -> Result<Stats, FlushError> {
-        let pipeline = self.pipeline.here();
+        let Some(pipeline) = self.here() else {
+            return Ok(self.stats());
+        };
         let reply = pipeline.ask_for_flush();
         match block_until(patience(pipeline, deadline(timeout)), reply) {
             Some(reply) => self.receipt(reply.ok()),
@@ -72,7 +89,9 @@ impl Guard {
     /// # Errors
     /// As `flush`, without the time-out.
     pub async fn flush_async(&self) -> Result<Stats, FlushError> {
-        let pipeline = self.pipeline.here();
+        let Some(pipeline) = self.here() else {
+            return Ok(self.stats());
+        };
         let reply = pipeline.ask_for_flush();
         if pipeline.is_worker() {
             return Err(FlushError::timed_out(self.stats()));
@@ -82,31 +101,38 @@ impl Guard {
 
     /// Ends recording, delivers what was recorded, and ends the worker, all within `timeout`.
     ///
-    /// What can not be delivered by then is dropped and counted. Whatever is recorded from now on is
+    /// What can not be delivered by then is dropped and counted. Where nothing listens, that is after
+    /// about a second: see [`Builder::shutdown_timeout`](crate::Builder::shutdown_timeout). Whatever is recorded from now on is
     /// counted as [`AfterShutdown`](crate::DropReason::AfterShutdown). A second call, or a drop after this one, only reports.
     ///
     /// # Errors
     /// Records were lost since the last receipt: at the deadline, or before.
     pub fn shutdown(&self, timeout: Duration) -> Result<Stats, FlushError> {
-        match end(self.pipeline.here(), timeout) {
-            Ended::InTime => self.receipt(Some(Flushed::Settled)),
+        let Some(pipeline) = self.here() else {
+            return Ok(self.stats());
+        };
+        match end(pipeline, timeout) {
+            Ended::InTime(flushed) => self.receipt(Some(flushed)),
             Ended::NotYet => Err(FlushError::timed_out(self.stats())),
         }
     }
 
     #[cfg(test)]
     pub(crate) fn pipeline_for_tests(&self) -> &Arc<Pipeline> {
-        self.pipeline.here()
+        self.here().unwrap()
     }
 
     fn receipt(&self, reply: Option<Flushed>) -> Result<Stats, FlushError> {
         let stats = self.stats();
-        let lost = self.pipeline.here().newly_lost(&stats);
+        let lost = self.here().map_or(0, |here| here.newly_lost(&stats));
         match reply {
             None => Err(FlushError::closed(stats)),
             Some(Flushed::Blocked(dataset)) => Err(FlushError::blocked(dataset, stats)),
+            Some(Flushed::Unheard(address)) if lost > 0 => {
+                Err(FlushError::unheard(lost, address, stats))
+            }
             Some(Flushed::Settled) if lost > 0 => Err(FlushError::lost(lost, stats)),
-            Some(Flushed::Settled) => Ok(stats),
+            Some(Flushed::Settled | Flushed::Unheard(_)) => Ok(stats),
         }
     }
 }
@@ -114,7 +140,9 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         // A forked child that recorded nothing has nothing to deliver, and its parent goes on.
-        let pipeline = self.pipeline.here_or_closed();
+        let Some(pipeline) = self.pipeline.as_ref().map(Pipeline::here_or_closed) else {
+            return;
+        };
         if !pipeline.is_open() {
             return;
         }
@@ -128,7 +156,8 @@ impl Drop for Guard {
 
 /// Whether the worker has ended.
 pub(crate) enum Ended {
-    InTime,
+    /// With its last word.
+    InTime(Flushed),
     NotYet,
 }
 
@@ -145,13 +174,16 @@ fn ended(
     reply: Option<oneshot::Receiver<Flushed>>,
 ) -> Ended {
     // The worker is gone if it was shut down before, and then there is nothing to wait for.
-    if let Some(reply) = reply {
-        if block_until(patience(pipeline, deadline + LAST_WORD), reply).is_none() {
-            return Ended::NotYet;
+    let Some(reply) = reply else {
+        return Ended::InTime(Flushed::Settled);
+    };
+    match block_until(patience(pipeline, deadline + LAST_WORD), reply) {
+        Some(flushed) => {
+            pipeline.join();
+            Ended::InTime(flushed.unwrap_or(Flushed::Settled))
         }
-        pipeline.join();
+        None => Ended::NotYet,
     }
-    Ended::InTime
 }
 
 /// Shuts pipelines down side by side, each within its own shutdown timeout from now.
@@ -166,11 +198,11 @@ pub(crate) fn end_all(pipelines: &[Arc<Pipeline>]) {
     }
 }
 
-/// Delivers what pipelines hold, side by side, each within its own shutdown timeout from now.
+/// Delivers what pipelines hold before the process ends, side by side, each within its own shutdown timeout from now.
 pub(crate) fn flush_all(pipelines: &[Arc<Pipeline>]) {
     let ask = |pipeline: &Arc<Pipeline>| {
         let deadline = deadline(pipeline.shutdown_timeout());
-        (deadline, pipeline.ask_for_flush())
+        (deadline, pipeline.ask_for_last_flush())
     };
     let asked: Vec<_> = pipelines.iter().map(ask).collect();
     for (deadline, reply) in asked {

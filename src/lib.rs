@@ -53,6 +53,11 @@
 //! each request. To hide them there, filter the targets `hyper_util`, `h2`, `reqwest` and `rustls`, as in
 //! `RUST_LOG=debug,hyper_util=info,h2=info,reqwest=info,rustls=info`.
 //!
+//! # Where there is no token
+//!
+//! [`if_token_present`](Builder::if_token_present) makes the same program run in tests and on laptops: without a token the layer does nothing
+//! and says once how to enable it. [`init()`] does so by itself. `OTEL_SDK_DISABLED=true` switches the layer off whatever is set.
+//!
 //! # Shutdown
 //!
 //! Dropping the [`Guard`] delivers what was recorded, from any thread, inside or outside any runtime, within
@@ -94,7 +99,8 @@
 //!
 //! # Features
 //!
-//! - `init` (default): [`init()`], with `EnvFilter` and the console layer of `tracing-subscriber`.
+//! - `init` (default): [`init()`], with `EnvFilter` and the console layer of `tracing-subscriber`, and its feature
+//!   `tracing-log`: `init` methods of `tracing-subscriber` then take over the records of the `log` crate, too.
 //! - `rustls` (default): TLS by rustls and the system's certificates.
 //! - `native-tls`: TLS by the system's library. With both, rustls is used.
 //! - `zstd` (default): bodies compressed with Zstandard; without it, gzip.

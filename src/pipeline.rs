@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Wea
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderValue, InvalidHeaderValue};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{Config, Destination, Endpoint};
@@ -47,7 +47,7 @@ pub(crate) struct Pipeline {
 /// All pipelines of the program, for what happens at its end.
 static ALL: Mutex<Vec<Weak<Pipeline>>> = Mutex::new(Vec::new());
 
-/// Starts the worker. Opens no connection and reads no file: the worker does, on its own thread.
+/// Starts the worker. Opens no connection and loads no certificates: the worker does, on its own thread.
 pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
     let options = Options {
         thread_names: config.thread_names,
@@ -78,6 +78,11 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
     drop(all);
     let tracer = Tracer::new(Arc::clone(&pipeline), spans, options);
     Ok((AxiomLayer::new(tracer), Guard::new(pipeline)))
+}
+
+/// A layer that records nothing, and a guard with nothing to deliver. No thread is started.
+pub(crate) fn inert() -> (AxiomLayer, Guard) {
+    (AxiomLayer::inert(), Guard::inert())
 }
 
 /// The pipelines that are still in use in this process. A forked child that recorded nothing has none.
@@ -307,6 +312,15 @@ impl Pipeline {
 
     /// Asks for the delivery of what was recorded so far.
     pub(crate) fn ask_for_flush(&self) -> oneshot::Receiver<Flushed> {
+        self.ask_for_delivery(false)
+    }
+
+    /// The same before the process ends.
+    pub(crate) fn ask_for_last_flush(&self) -> oneshot::Receiver<Flushed> {
+        self.ask_for_delivery(true)
+    }
+
+    fn ask_for_delivery(&self, is_last: bool) -> oneshot::Receiver<Flushed> {
         let marks: Vec<Mark> = self
             .shared
             .queues
@@ -315,7 +329,11 @@ impl Pipeline {
             .collect();
         let (reply, replied) = oneshot::channel();
         // If the worker is gone, the reply's other end is dropped with the command.
-        drop(self.commands.send(Command::Flush { marks, reply }));
+        drop(self.commands.send(Command::Flush {
+            marks,
+            reply,
+            is_last,
+        }));
         replied
     }
 
@@ -346,11 +364,7 @@ impl Pipeline {
 }
 
 fn shared(config: &Config) -> Arc<Shared> {
-    let sink = match (&config.on_diagnostic, config.diagnostics) {
-        (Some(hook), _) => Sink::Hook(hook.clone()),
-        (None, true) => Sink::Stderr,
-        (None, false) => Sink::Off,
-    };
+    let sink = Sink::new(config.on_diagnostic.as_ref(), config.diagnostics);
     let counters = Arc::new(Counters::default());
     let signal = Arc::new(Signal::default());
     let destinations = destinations(config).len();
@@ -413,10 +427,11 @@ pub(crate) fn worker_settings(config: &Config) -> Result<worker::Settings, Build
     };
     let transport = worker::TransportSettings {
         credentials: Credentials {
-            authorization: secret_header(&format!("Bearer {}", config.token.expose()))?,
+            authorization: worker::bearer(config.token.expose()).map_err(unsendable)?,
             org_id: config.org_id.as_deref().map(header).transpose()?,
             labels: config.labels.header().map(header).transpose()?,
         },
+        token_file: config.token_file.clone(),
         content_type: layout.content_type(),
         request_timeout: config.limits.request_timeout,
         is_loopback: config.loopback,
@@ -438,14 +453,11 @@ pub(crate) fn worker_settings(config: &Config) -> Result<worker::Settings, Build
 
 /// The configuration has checked every character, so this can not fail.
 fn header(text: &str) -> Result<HeaderValue, BuildError> {
-    HeaderValue::from_str(text)
-        .map_err(|error| BuildError::system("a setting can not be sent as a header", error))
+    HeaderValue::from_str(text).map_err(unsendable)
 }
 
-fn secret_header(text: &str) -> Result<HeaderValue, BuildError> {
-    let mut value = header(text)?;
-    value.set_sensitive(true);
-    Ok(value)
+fn unsendable(error: InvalidHeaderValue) -> BuildError {
+    BuildError::system("a setting can not be sent as a header", error)
 }
 
 #[cfg(test)]

@@ -151,11 +151,12 @@ fn only_what_the_application_does_is_recorded() {
     let (hopeless, hopeless_guard) = self::layer(&nowhere);
     tracing_log::LogTracer::init().unwrap();
     let seen = Seen::default();
-    tracing_subscriber::registry()
+    let subscriber = tracing_subscriber::registry()
         .with(layer)
         .with(hopeless)
-        .with(seen.clone())
-        .init();
+        .with(seen.clone());
+    // `init` would set the logger, too, where the feature `init` of this crate is on.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
 
     // Building and dropping one is our own work too, on a thread of the application's.
     drop(self::layer(&nowhere));

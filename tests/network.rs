@@ -230,6 +230,58 @@ fn a_host_that_can_not_be_reached_is_told_once_and_everything_arrives_when_it_ca
 }
 
 #[test]
+fn where_nothing_listens_a_shutdown_ends_early_and_names_the_cause() {
+    let address = format!("127.0.0.1:{}", free_port());
+    let url = format!("http://{address}");
+    let trouble = Trouble::with(None, &url, |builder| builder);
+    let start = Instant::now();
+    let error = trouble.guard.shutdown(LONG).unwrap_err();
+    let took = start.elapsed();
+    // Not before it was clear that nobody comes up, and long before the deadline.
+    assert!(took >= Duration::from_secs(1), "{took:?}");
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    let stats = error.stats();
+    assert_eq!(stats.dropped_for(DropReason::Shutdown), 100, "{stats}");
+    assert!(stats.retried() >= 1, "{stats}");
+    let cause = format!("nothing listens at {address}");
+    assert!(
+        error.is_lost() && error.to_string().contains(&cause),
+        "{error}"
+    );
+    let said = trouble.said.all();
+    let causes: Vec<_> = said.iter().map(|said| said.cause()).collect();
+    assert_eq!(causes, [Cause::Unreachable, Cause::Shutdown]);
+    let last = said[1].to_string();
+    assert!(
+        last.contains(&cause) && last.contains("100 records") && last.contains("AXIOM_URL"),
+        "{last}"
+    );
+    assert!(!last.contains("shutdown_timeout"), "more time: {last}");
+}
+
+#[test]
+fn an_endpoint_that_comes_up_amid_the_shutdown_gets_everything() {
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    let (refused, is_refused) = std::sync::mpsc::channel();
+    let trouble = Trouble::with(None, &url, |builder| {
+        let refused = refused.clone();
+        // Nothing is sent before the shutdown.
+        let builder = builder.flush_interval(LONG);
+        builder.on_diagnostic(move |said| refused.send(said.cause()).unwrap())
+    });
+    let server = std::thread::scope(|scope| {
+        let shutdown = scope.spawn(|| trouble.guard.shutdown(LONG));
+        assert_eq!(is_refused.recv().unwrap(), Cause::Unreachable);
+        let server = Server::builder().port(port).start().unwrap();
+        let stats = shutdown.join().unwrap().unwrap();
+        assert_eq!((stats.delivered(), stats.recorded()), (100, 100));
+        server
+    });
+    assert_eq!(server.ingested(), 100);
+}
+
+#[test]
 fn a_host_that_never_can_be_reached_costs_no_more_than_the_shutdown_timeout() {
     let url = format!("http://127.0.0.1:{}", free_port());
     let trouble = Trouble::with(None, &url, |builder| builder);

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use reqwest::Url;
 
 use super::environment::{Environment, Given, given};
+use super::secret::no_token;
 use crate::error::{BuildError, Origin};
 
 const DEFAULT_URL: &str = "https://api.axiom.co";
@@ -85,10 +86,13 @@ impl Target {
             ..
         } = wanted;
         let explicit = url.is_some() || edge.is_some() || edge_url.is_some();
-        let read = |text: &mut Option<String>, setter, variable| match text.take() {
-            Some(text) => given(text, setter).map(Some),
-            None if explicit => Ok(None),
-            None => environment.variable(setter, variable),
+        let read = |text: &mut Option<String>, setter, variable| {
+            let given = match text.take() {
+                Some(text) => Some(given(text, setter)?),
+                None if explicit => None,
+                None => environment.variable(setter, variable)?,
+            };
+            given.map(Given::unquoted).transpose()
         };
         let (base, style, given) = if let Some(given) =
             read(&mut edge_url, "edge_url", "AXIOM_EDGE_URL")?
@@ -238,20 +242,21 @@ fn parse_domain(given: &Given) -> Result<Url, BuildError> {
     })
 }
 
-/// A dataset's name, unless it can not be one segment of a path.
+/// A dataset's name without the white space around it, unless it can not be one segment of a path.
 pub(crate) fn dataset(given: Given) -> Result<String, BuildError> {
-    let Given { text, origin } = given;
-    let problem = if matches!(text.as_str(), "." | "..") {
+    let Given { text, origin } = no_token(given.unquoted()?)?;
+    let text = text.trim();
+    let problem = if matches!(text, "." | "..") {
         "can not be part of a URL"
     } else if text.chars().any(char::is_control) {
         "holds control characters"
     } else if text.chars().count() > DATASET_CHARS {
         "is longer than 128 characters"
     } else {
-        return Ok(text);
+        return Ok(text.to_owned());
     };
     Err(BuildError::new(origin, problem)
-        .text(&text)
+        .text(text)
         .fix("use the dataset's name as the Axiom console shows it"))
 }
 

@@ -29,7 +29,7 @@ impl fmt::Debug for Environment<'_> {
 }
 
 impl Environment<'_> {
-    /// The variable's text; empty counts as unset.
+    /// The variable's text; empty or nothing but white space counts as unset.
     pub(crate) fn variable(
         self,
         setter: &'static str,
@@ -40,12 +40,21 @@ impl Environment<'_> {
         };
         let origin = Origin::variable(setter, variable);
         match value.into_string() {
+            Ok(text) if text.trim().is_empty() => Ok(None),
             Ok(text) => Ok(Some(Given { text, origin })),
             Err(_) => {
                 Err(BuildError::new(origin, "is not valid UTF-8")
                     .fix("set it again, as plain text"))
             }
         }
+    }
+
+    /// Whether the variable holds anything, be it right or wrong.
+    pub(crate) fn is_set(self, variable: &str) -> bool {
+        (self.0)(variable).is_some_and(|value| {
+            let text = value.to_str();
+            text.is_none_or(|text| !text.trim().is_empty())
+        })
     }
 
     /// What was set explicitly, else the variable.
@@ -59,6 +68,28 @@ impl Environment<'_> {
             Some(text) => given(text, setter).map(Some),
             None => self.variable(setter, variable),
         }
+    }
+}
+
+impl Given {
+    /// Refuses a value in quotes. A shell takes them away; what reads `NAME="value"` as a plain file, such as
+    /// Docker's `--env-file`, keeps them.
+    pub(crate) fn unquoted(self) -> Result<Self, BuildError> {
+        const PAIRS: [(char, char); 4] = [('"', '"'), ('\'', '\''), ('“', '”'), ('‘', '’')];
+        let text = self.text.trim();
+        let is_quoted = PAIRS.iter().any(|(open, close)| {
+            text.strip_prefix(*open)
+                .is_some_and(|rest| rest.ends_with(*close))
+        });
+        if !is_quoted {
+            return Ok(self);
+        }
+        // The text stays hidden: it may be a token, or an address with a password.
+        Err(
+            BuildError::new(self.origin, "is in quotes, which are taken as part of the value").fix(
+                "remove the quotes: `docker --env-file`, for one, does not take them away as a shell does",
+            ),
+        )
     }
 }
 

@@ -112,6 +112,8 @@ pub(crate) struct Label {
     origin: Origin,
     /// Tags keep their name; attributes are sent under [`resource::field_name`].
     is_tag: bool,
+    /// Nobody set it. It gives way where it can not be beside what was set.
+    is_default: bool,
     name: String,
     value: TagValue,
 }
@@ -121,6 +123,7 @@ impl Label {
         Self {
             origin: Origin::setter("tag"),
             is_tag: true,
+            is_default: false,
             name,
             value,
         }
@@ -130,9 +133,17 @@ impl Label {
         Self {
             origin,
             is_tag: false,
+            is_default: false,
             name: name.to_owned(),
             value: value.into(),
         }
+    }
+
+    /// An attribute that nobody set.
+    pub(crate) fn default(name: &str, value: impl Into<TagValue>) -> Self {
+        let mut label = Self::resource(Origin::setter("resource"), name, value);
+        label.is_default = true;
+        label
     }
 
     pub(crate) fn is_empty_service_name(&self) -> bool {
@@ -246,8 +257,27 @@ impl Labels {
             label.check(&field)?;
             fields.insert(field, label);
         }
+        let crowded: Vec<String> = fields
+            .iter()
+            .filter(|(field, label)| label.is_default && is_beside_its_group(&fields, field))
+            .map(|(field, _)| field.clone())
+            .collect();
+        fields.retain(|field, _| !crowded.contains(field));
         check_groups(&fields)?;
-        let object = render(&fields);
+        let mut object = render(&fields);
+        let is_header = !in_records && endpoint != Some(Endpoint::ApiIngest);
+        if object.len() > if is_header { HEADER_BYTES } else { TOTAL_BYTES } {
+            // What nobody set neither drives the others out of the header nor fails the build.
+            let set: BTreeMap<_, _> = fields
+                .iter()
+                .filter(|(_, label)| !label.is_default)
+                .map(|(field, label)| (field.clone(), label.clone()))
+                .collect();
+            let smaller = render(&set);
+            if smaller.len() <= HEADER_BYTES || object.len() > TOTAL_BYTES {
+                (fields, object) = (set, smaller);
+            }
+        }
         if object.len() > TOTAL_BYTES {
             return Err(BuildError::new(
                 Origin::setter("tag"),
@@ -303,6 +333,17 @@ impl Labels {
     pub(crate) fn tags(&self) -> Option<&str> {
         (self.place == Place::Body).then_some(&*self.object)
     }
+}
+
+/// Whether another field is the group that this one lies in, or lies in this one.
+fn is_beside_its_group(fields: &BTreeMap<String, Label>, field: &str) -> bool {
+    let lies_in = |inner: &str, outer: &str| {
+        inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.starts_with('.'))
+    };
+    let mut others = fields.keys();
+    others.any(|other| lies_in(field, other) || lies_in(other, field))
 }
 
 /// A field is either a value or a group of fields. Attributes may break this among themselves, as

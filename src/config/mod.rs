@@ -1,5 +1,5 @@
-//! One validated value out of what was set and what the environment says, or one error. Pure: no
-//! network, no clock, and the environment is a function. Runs on the thread that builds the layer.
+//! One validated value out of what was set and what the environment says, or one error. No network, no
+//! clock, and the environment is a function; of files, only the token's is read. Runs on the thread that builds the layer.
 
 mod endpoint;
 mod environment;
@@ -7,8 +7,10 @@ mod labels;
 mod limits;
 mod resource;
 mod secret;
+mod token_file;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 pub use self::endpoint::Endpoint;
 pub(crate) use self::endpoint::{Destination, Wanted};
@@ -19,8 +21,10 @@ pub use self::labels::TagValue;
 pub(crate) use self::labels::{Label, Labels};
 pub(crate) use self::limits::Limits;
 use self::resource::SERVICE_NAME;
+pub(crate) use self::resource::of_this_process;
 pub(crate) use self::secret::{HIDDEN, SHORTEST_TOKEN, Secret};
-use self::secret::{Token, is_visible_ascii, no_token};
+use self::secret::{Token, is_visible_ascii};
+pub(crate) use self::token_file::TokenFile;
 use crate::diag::Hook;
 use crate::error::{BuildError, Origin};
 use crate::frontend::FieldPlacement;
@@ -68,6 +72,9 @@ impl Default for Compression {
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) token: Option<String>,
+    pub(crate) token_file: Option<PathBuf>,
+    /// Without a token there is to be an inert layer, and no error.
+    pub(crate) if_token_present: bool,
     pub(crate) dataset: Option<String>,
     pub(crate) traces_dataset: Option<String>,
     pub(crate) org_id: Option<String>,
@@ -93,6 +100,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             token: None,
+            token_file: None,
+            if_token_present: false,
             dataset: None,
             traces_dataset: None,
             org_id: None,
@@ -116,6 +125,39 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Whether a token was set or is in the environment, be it right or wrong.
+    pub(crate) fn has_token(&self, environment: &dyn Fn(&str) -> Option<OsString>) -> bool {
+        Token::is_given(self, Environment(environment))
+    }
+
+    /// Whether it is known which dataset records go to.
+    pub(crate) fn has_dataset(&self, environment: &dyn Fn(&str) -> Option<OsString>) -> bool {
+        self.dataset.is_some() || Environment(environment).is_set("AXIOM_DATASET")
+    }
+
+    /// Checks what was set, without a token and without the environment: nothing needs to be there, but what is there has
+    /// to be right.
+    pub(crate) fn check(mut self) -> Result<(), BuildError> {
+        self.dataset.get_or_insert_with(|| "any".to_owned());
+        let nothing = |_: &str| None;
+        Config::with_token(
+            self,
+            Token::stand_in(),
+            None,
+            Environment(&nothing),
+            Vec::new(),
+        )
+        .map(drop)
+        .map_err(|error| error.hiding(|text| Secret::new("").is_in(text)))
+    }
+}
+
+/// OpenTelemetry's switch for all that it does. `true` in any case turns it off, and nothing else does.
+pub(crate) fn is_switched_off(environment: &dyn Fn(&str) -> Option<OsString>) -> bool {
+    environment("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
 /// Everything that the parts need to know, checked.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -123,6 +165,8 @@ pub(crate) struct Config {
     /// Only when spans go elsewhere than events.
     pub(crate) spans: Option<Destination>,
     pub(crate) token: Secret,
+    /// Where the token comes from, if that is a file.
+    pub(crate) token_file: Option<TokenFile>,
     /// For `X-Axiom-Org-Id`. Visible ASCII.
     pub(crate) org_id: Option<String>,
     /// All destinations are on this machine: no proxy is to be used.
@@ -145,27 +189,35 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// `defaults`: the attributes of the resource that are known of this process without being set.
     pub(crate) fn new(
         mut settings: Settings,
         environment: &dyn Fn(&str) -> Option<OsString>,
+        defaults: Vec<Label>,
     ) -> Result<Self, BuildError> {
         let environment = Environment(environment);
-        let token = environment.setting(settings.token.take(), "token", "AXIOM_TOKEN")?;
-        let token = Token::read(token)?;
+        let (token, file) = Token::find(
+            settings.token.take(),
+            settings.token_file.as_deref(),
+            environment,
+        )?
+        .ok_or_else(Token::missing)?;
         let secret = token.secret.clone();
-        Self::with_token(settings, token, environment)
+        Self::with_token(settings, token, file, environment, defaults)
             .map_err(|error| error.hiding(|text| secret.is_in(text)))
     }
 
     fn with_token(
         settings: Settings,
         token: Token,
+        token_file: Option<TokenFile>,
         environment: Environment<'_>,
+        defaults: Vec<Label>,
     ) -> Result<Self, BuildError> {
         let target = Target::resolve(settings.address, environment)?;
         let events = environment
             .setting(settings.dataset, "dataset", "AXIOM_DATASET")?
-            .map(|given| dataset(no_token(given)?))
+            .map(dataset)
             .transpose()?;
         if events.is_none() && target.names_dataset() {
             return Err(BuildError::missing("dataset", "AXIOM_DATASET")
@@ -190,12 +242,14 @@ impl Config {
             SERVICE_NAME,
             program,
         )];
+        labels.extend(defaults);
         labels.extend(resource::from_environment(environment)?);
         labels.extend(settings.labels);
         Ok(Self {
             events: target.destination(events.as_deref()),
             spans: spans.map(|dataset| target.destination(Some(&dataset))),
             token: token.secret,
+            token_file,
             org_id,
             loopback: target.is_loopback(),
             labels: Labels::new(labels, settings.tags_in_records, target.endpoint)?,
@@ -217,6 +271,7 @@ impl Config {
 }
 
 fn org_id(given: Given) -> Result<String, BuildError> {
+    let given = given.unquoted()?;
     let text = given.text.trim();
     if text.is_empty() || !is_visible_ascii(text) {
         return Err(BuildError::new(
@@ -235,11 +290,14 @@ fn traces_dataset(
     events: Option<&str>,
     target: &Target,
 ) -> Result<Option<String>, BuildError> {
-    let Some(given) = given.filter(|given| Some(given.text.as_str()) != events) else {
+    let Some(given) = given else {
         return Ok(None);
     };
     let origin = given.origin;
-    let name = dataset(no_token(given)?)?;
+    let name = dataset(given)?;
+    if Some(name.as_str()) == events {
+        return Ok(None);
+    }
     if !target.names_dataset() {
         return Err(BuildError::new(
             origin,

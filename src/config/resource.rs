@@ -1,10 +1,13 @@
 //! OpenTelemetry's resource: which attributes the environment gives, and under which names they are sent.
 
 use std::ffi::OsString;
+use std::sync::OnceLock;
 
 use super::environment::{Environment, Given};
 use super::labels::Label;
 use crate::error::BuildError;
+use crate::fork::Process;
+use crate::trace;
 
 pub(crate) const SERVICE_NAME: &str = "service.name";
 const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
@@ -89,6 +92,66 @@ fn hex(digit: u8) -> Option<u8> {
     u8::try_from(value).ok()
 }
 
+/// What OpenTelemetry says of each process without being asked: which of the service's instances it is, where it runs,
+/// and its number there.
+pub(crate) fn of_this_process(
+    environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Vec<Label>, BuildError> {
+    let environment = Environment(environment);
+    let mut labels = vec![
+        Label::default("service.instance.id", instance_id()),
+        Label::default("process.pid", std::process::id()),
+    ];
+    if let Some(name) = host_name(environment)? {
+        labels.push(Label::default("host.name", name));
+    }
+    Ok(labels)
+}
+
+/// A random UUID (version 4), the same for all layers of the process. After a fork, a layer that the child builds
+/// has one of its own.
+fn instance_id() -> String {
+    static ID: OnceLock<(Process, String)> = OnceLock::new();
+    let (process, id) = ID.get_or_init(|| (Process::new(), random_uuid()));
+    if process.is_this() {
+        id.clone()
+    } else {
+        random_uuid()
+    }
+}
+
+/// RFC 9562, section 5.4.
+fn random_uuid() -> String {
+    let (high, low) = (trace::random_seed(), trace::random_seed());
+    format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xfff,
+        low >> 48 & 0x3fff | 0x8000,
+        low & 0xffff_ffff_ffff,
+    )
+}
+
+/// As the kernel says, else a file, else a variable: the call that says it everywhere needs `unsafe`.
+fn host_name(environment: Environment<'_>) -> Result<Option<String>, BuildError> {
+    let files = ["/proc/sys/kernel/hostname", "/etc/hostname"];
+    let named = files.iter().find_map(|file| {
+        let text = std::fs::read_to_string(file).ok()?;
+        let name = text.trim();
+        (!name.is_empty()).then(|| name.to_owned())
+    });
+    if named.is_some() {
+        return Ok(named);
+    }
+    for variable in ["HOSTNAME", "COMPUTERNAME"] {
+        if let Some(given) = environment.variable("resource", variable)? {
+            return Ok(Some(given.text));
+        }
+    }
+    Ok(None)
+}
+
 /// What OpenTelemetry calls a service that nobody named.
 pub(crate) fn unknown_service(program: Option<OsString>) -> String {
     match program {
@@ -130,6 +193,23 @@ mod tests {
         assert_eq!(unknown_service(Some("".into())), "unknown_service");
         assert_eq!(unknown_service(None), "unknown_service");
         assert!(program().is_some());
+    }
+
+    #[test]
+    fn an_instance_has_a_random_uuid_of_version_4_and_one_process_has_one() {
+        assert_eq!(instance_id(), instance_id());
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..1_000 {
+            let id = random_uuid();
+            let parts: Vec<_> = id.split('-').collect();
+            let lengths: Vec<_> = parts.iter().map(|part| part.len()).collect();
+            assert_eq!(lengths, [8, 4, 4, 4, 12], "{id}");
+            assert!(parts[2].starts_with('4'), "version: {id}");
+            assert!(parts[3].starts_with(['8', '9', 'a', 'b']), "variant: {id}");
+            let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-');
+            assert!(id.bytes().all(hex), "{id}");
+            assert!(seen.insert(id), "twice");
+        }
     }
 
     #[test]

@@ -1,12 +1,17 @@
 //! The API token: which ones there are, and where each is taken.
 
 use std::fmt;
+use std::path::Path;
 
+use super::Settings;
 use super::endpoint::{Endpoint, Target};
-use super::environment::Given;
+use super::environment::{self, Environment, Given};
+use super::token_file::{self, TokenFile};
 use crate::error::{BuildError, Origin};
 
 pub(crate) const TOKEN_HELP: &str = "create an API token that may ingest into the dataset, in the Axiom console under Settings > API tokens";
+
+const VARIABLE: &str = "AXIOM_TOKEN";
 
 const API_TOKEN: &str = "xaat-";
 const PERSONAL_TOKEN: &str = "xapt-";
@@ -64,14 +69,56 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    /// Takes the token that was given, without the white space around it.
-    pub(crate) fn read(given: Option<Given>) -> Result<Self, BuildError> {
-        let missing = || BuildError::missing("token", "AXIOM_TOKEN").fix(TOKEN_HELP);
-        let Given { text, origin } = given.ok_or_else(missing)?;
-        let text = text.trim();
-        if text.is_empty() {
-            return Err(missing());
+    /// The token that was given first: by a setter, by `AXIOM_TOKEN`, by the file that `AXIOM_TOKEN_FILE` names. `None`:
+    /// there is none of these.
+    ///
+    /// With the file that it was read from, if it was one.
+    pub(crate) fn find(
+        explicit: Option<String>,
+        explicit_file: Option<&Path>,
+        environment: Environment<'_>,
+    ) -> Result<Option<(Self, Option<TokenFile>)>, BuildError> {
+        if let Some(text) = explicit {
+            let token = Self::read(environment::given(text, "token")?)?;
+            return Ok(Some((token, None)));
         }
+        let file = match explicit_file {
+            Some(path) => Some(TokenFile::explicit(path)?),
+            None => match environment.variable("token", VARIABLE)? {
+                Some(given) => return Ok(Some((Self::read(given)?, None))),
+                None => TokenFile::of_environment(environment)?,
+            },
+        };
+        match file {
+            Some(file) => Ok(Some((file.read()?, Some(file)))),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether `find` would look at a token, be it right or wrong.
+    pub(crate) fn is_given(settings: &Settings, environment: Environment<'_>) -> bool {
+        settings.token.is_some()
+            || settings.token_file.is_some()
+            || environment.is_set(VARIABLE)
+            || environment.is_set(token_file::VARIABLE)
+    }
+
+    /// One that every endpoint could take, for settings that are checked without a token.
+    pub(crate) fn stand_in() -> Self {
+        Self {
+            secret: Secret::new(API_TOKEN),
+            origin: Origin::setter("token"),
+        }
+    }
+
+    pub(crate) fn missing() -> BuildError {
+        BuildError::missing("token", VARIABLE).fix(TOKEN_HELP)
+    }
+
+    /// Takes the token that was given, without the white space around it.
+    pub(crate) fn read(given: Given) -> Result<Self, BuildError> {
+        let Given { text, origin } = given.unquoted()?;
+        let text = text.trim();
         if !is_visible_ascii(text) {
             return Err(BuildError::new(
                 origin,

@@ -10,7 +10,7 @@ const API: &str = "https://api.axiom.co/v1/datasets/logs/ingest";
 
 /// Builds with nothing but these variables in the environment.
 pub(super) fn config(builder: Builder, variables: &[(&str, &str)]) -> Result<Config, BuildError> {
-    builder.into_config(|name| {
+    builder.into_config_without_defaults(|name| {
         let (_, text) = variables.iter().find(|(variable, _)| *variable == name)?;
         Some(OsString::from(text))
     })
@@ -331,7 +331,7 @@ fn a_token_in_the_wrong_setting_is_not_shown() {
         message(swapped, &[]),
         ".dataset(..): looks like a token; give the dataset's name here, and the token to AXIOM_TOKEN or .token(..)"
     );
-    let swapped = builder().token(TOKEN).dataset(format!("a {TOKEN}\n"));
+    let swapped = builder().token(TOKEN).dataset(format!("a\n{TOKEN}"));
     assert_eq!(
         message(swapped, &[]),
         ".dataset(..): holds control characters; use the dataset's name as the Axiom console shows it"
@@ -472,4 +472,66 @@ fn everything(error: &BuildError) -> String {
         source = error.source();
     }
     text
+}
+
+#[test]
+fn quotes_that_were_kept_are_an_error_that_says_so() {
+    let kept = ": is in quotes, which are taken as part of the value; remove the quotes: `docker --env-file`, for one, does not take them away as a shell does";
+    for variable in [
+        "AXIOM_TOKEN",
+        "AXIOM_TOKEN_FILE",
+        "AXIOM_DATASET",
+        "AXIOM_TRACES_DATASET",
+        "AXIOM_ORG_ID",
+        "AXIOM_URL",
+        "AXIOM_EDGE",
+        "AXIOM_EDGE_URL",
+    ] {
+        for quoted in [
+            format!("\"{TOKEN}\""),
+            format!(" '{TOKEN}'\n"),
+            "\"\"".to_owned(),
+            "“logs”".to_owned(),
+        ] {
+            let mut variables = vec![(variable, quoted.as_str())];
+            if !variable.starts_with("AXIOM_TOKEN") {
+                variables.push(("AXIOM_TOKEN", TOKEN));
+            }
+            if variable != "AXIOM_DATASET" {
+                variables.push(("AXIOM_DATASET", "logs"));
+            }
+            assert_eq!(
+                message(builder(), &variables),
+                format!("{variable}{kept}"),
+                "{quoted}"
+            );
+        }
+    }
+    for (builder, setter) in [
+        (complete().token("'x'"), "token"),
+        (complete().dataset("'x'"), "dataset"),
+        (complete().url("'https://localhost'"), "url"),
+    ] {
+        assert_eq!(message(builder, &[]), format!(".{setter}(..){kept}"));
+    }
+    for inside in ["it's", "\"", "'a' and b"] {
+        let config = config(complete().dataset(inside), &[]).unwrap();
+        assert_eq!(config.events.dataset.as_deref(), Some(inside));
+    }
+}
+
+#[test]
+fn white_space_around_a_dataset_is_ignored() {
+    let variables = [
+        ("AXIOM_DATASET", " logs\n"),
+        ("AXIOM_TRACES_DATASET", "\ttraces "),
+    ];
+    let padded = config(builder().token(TOKEN), &variables).unwrap();
+    assert_eq!(padded.events.url.as_str(), API);
+    assert_eq!(padded.events.dataset.as_deref(), Some("logs"));
+    assert_eq!(padded.spans.unwrap().dataset.as_deref(), Some("traces"));
+    let same = complete().traces_dataset("logs ");
+    assert_eq!(config(same, &[]).unwrap().spans, None);
+    let blank = config(complete(), &[("AXIOM_TRACES_DATASET", " ")]).unwrap();
+    assert_eq!(blank.spans, None);
 }

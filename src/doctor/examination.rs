@@ -13,7 +13,7 @@ use tokio::time::timeout_at;
 
 use super::diagnosis::{Check, Finding, Problem, State, Step, Verdict};
 use super::probe::{self, Ids};
-use crate::config::{Config, Destination};
+use crate::config::{Config, Destination, TokenFile};
 use crate::diag::Cause;
 use crate::worker::{
     self, ADDRESS, Answer, NoAnswer, Outcome, Place, Transport, Trouble, Words, forwarder, outcome,
@@ -45,6 +45,8 @@ pub(super) struct Examination {
     proxy: Option<(String, u16)>,
     /// The same, where it reads the requests and may answer them itself.
     forwarder: Option<String>,
+    /// The file that the token was read from.
+    token_file: Option<String>,
     start: Instant,
     deadline: Instant,
     notes: Sender<Note>,
@@ -68,6 +70,7 @@ impl Examination {
             ids: Ids::new(),
             proxy: proxy(&config.events.url, config.loopback),
             forwarder: forwarder(&config.events.url, config.loopback),
+            token_file: config.token_file.as_ref().map(TokenFile::shown),
             destinations: std::iter::once(config.events).chain(config.spans).collect(),
             settings,
             start: Instant::now(),
@@ -379,6 +382,7 @@ impl Examination {
             url: &destination.url,
             is_for_spans: index > 0,
             forwarder: self.forwarder.as_deref(),
+            token_file: self.token_file.as_deref(),
         }
     }
 

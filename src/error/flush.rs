@@ -18,7 +18,11 @@ struct Parts {
 #[derive(Debug, Clone)]
 enum Kind {
     TimedOut,
-    Lost(u64),
+    Lost {
+        records: u64,
+        /// Where nothing listens.
+        unheard_at: Option<String>,
+    },
     Blocked(String),
     Closed,
 }
@@ -33,7 +37,22 @@ impl FlushError {
     }
 
     pub(crate) fn lost(records: u64, stats: Stats) -> Self {
-        Self::new(Kind::Lost(records), stats)
+        let unheard_at = None;
+        let kind = Kind::Lost {
+            records,
+            unheard_at,
+        };
+        Self::new(kind, stats)
+    }
+
+    /// Records were dropped because nothing listens at `address`.
+    pub(crate) fn unheard(records: u64, address: String, stats: Stats) -> Self {
+        let unheard_at = Some(address);
+        let kind = Kind::Lost {
+            records,
+            unheard_at,
+        };
+        Self::new(kind, stats)
     }
 
     pub(crate) fn blocked(dataset: String, stats: Stats) -> Self {
@@ -53,7 +72,7 @@ impl FlushError {
     /// Records were dropped since the last receipt; [`Stats::dropped_by_reason`] says why.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        matches!(self.0.kind, Kind::Lost(_))
+        matches!(self.0.kind, Kind::Lost { .. })
     }
 
     /// The endpoint refuses everything until somebody mends the token, the dataset, the address or the
@@ -85,7 +104,17 @@ impl fmt::Display for FlushError {
                 "{} records were still pending when the time was over",
                 stats.pending()
             ),
-            Kind::Lost(records) => write!(f, "{records} records were dropped: {stats}"),
+            Kind::Lost {
+                records,
+                unheard_at: None,
+            } => write!(f, "{records} records were dropped: {stats}"),
+            Kind::Lost {
+                records,
+                unheard_at: Some(address),
+            } => write!(
+                f,
+                "nothing listens at {address} (the connection was refused), and {records} records were dropped: {stats}"
+            ),
             Kind::Blocked(dataset) => write!(
                 f,
                 "the endpoint refuses what is sent for {dataset}, and {} records wait; the diagnostics say why",

@@ -27,20 +27,28 @@ use crate::fence;
 /// `Debug` implementation does.
 #[must_use = "a layer does nothing until it is added to a registry"]
 pub struct AxiomLayer {
-    tracer: Arc<Tracer>,
+    /// `None`: the layer is inert, and each callback returns at once.
+    tracer: Option<Arc<Tracer>>,
 }
 
 impl fmt::Debug for AxiomLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AxiomLayer")
-            .field("id", &self.tracer.id)
+            .field("id", &self.tracer.as_ref().map(|tracer| tracer.id))
             .finish_non_exhaustive()
     }
 }
 
 impl AxiomLayer {
     pub(crate) fn new(tracer: Arc<Tracer>) -> Self {
-        Self { tracer }
+        Self {
+            tracer: Some(tracer),
+        }
+    }
+
+    /// One that records nothing, for a program without a token.
+    pub(crate) fn inert() -> Self {
+        Self { tracer: None }
     }
 }
 
@@ -59,7 +67,7 @@ where
 {
     /// What the HTTP client records is to be asked about each time: see [`enabled`](Layer::enabled).
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if fence::is_of_client(metadata.target()) {
+        if self.tracer.is_some() && fence::is_of_client(metadata.target()) {
             Interest::sometimes()
         } else {
             Interest::always()
@@ -69,18 +77,19 @@ where
     /// Keeps our own HTTP work from the other layers, too. Where this layer has a filter to itself, `tracing-subscriber` does
     /// not ask, and they see it.
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        !(fence::is_raised() && fence::is_of_client(metadata.target()))
+        self.tracer.is_none() || !(fence::is_raised() && fence::is_of_client(metadata.target()))
     }
 
     fn on_register_dispatch(&self, subscriber: &Dispatch) {
-        self.tracer.home.set(subscriber);
+        if let Some(tracer) = &self.tracer {
+            tracer.home.set(subscriber);
+        }
     }
 
     fn on_new_span(&self, attributes: &SpanAttributes<'_>, id: &Id, ctx: Context<'_, S>) {
-        if fence::is_raised() {
+        let Some(tracer) = self.tracer.as_deref().filter(|_| !fence::is_raised()) else {
             return;
-        }
-        let tracer = &*self.tracer;
+        };
         let metadata = attributes.metadata();
         if !tracer.home.is_known() {
             tracer.home.look_around(id, Some(metadata));
@@ -109,13 +118,12 @@ where
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
-        let Some(span) = self.tracer.span(id) else {
-            return;
-        };
+        let Some(tracer) = &self.tracer else { return };
+        let Some(span) = tracer.span(id) else { return };
         let Some(metadata) = span.with(|content| content.metadata).flatten() else {
             return;
         };
-        let callsite = self.tracer.callsites.of(metadata);
+        let callsite = tracer.callsites.of(metadata);
         // The fields are encoded before the span is locked: a `Debug` may use the same span.
         let recorded = scratch::with(|scratch| {
             let mut visitor = visitor(callsite, scratch);
@@ -131,10 +139,9 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
-        if fence::is_raised() {
+        let Some(tracer) = self.tracer.as_deref().filter(|_| !fence::is_raised()) else {
             return;
-        }
-        let tracer = &*self.tracer;
+        };
         let time = time::wall_clock();
         let callsite = tracer.callsites.of(event.metadata());
         let around = tracer.around_event(event, &ctx);
@@ -156,8 +163,9 @@ where
     }
 
     fn on_follows_from(&self, id: &Id, follows: &Id, ctx: Context<'_, S>) {
-        if let Some(span) = self.tracer.span(id)
-            && let Some(followed) = self.tracer.around_followed(follows, &ctx)
+        if let Some(tracer) = &self.tracer
+            && let Some(span) = tracer.span(id)
+            && let Some(followed) = tracer.around_followed(follows, &ctx)
         {
             let ids = followed.span.ids();
             span.with(|content| content.add_link(span, &ids));
@@ -165,7 +173,7 @@ where
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
-        let tracer = &*self.tracer;
+        let Some(tracer) = &self.tracer else { return };
         let Some(span) = tracer.span(id) else { return };
         if !tracer.home.is_known() {
             tracer.home.look_around(id, None);
@@ -181,7 +189,7 @@ where
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        let tracer = &*self.tracer;
+        let Some(tracer) = &self.tracer else { return };
         let Some(span) = tracer.span(id) else { return };
         span.exit();
         current::exit(Entered {
@@ -196,11 +204,13 @@ where
     }
 
     fn on_close(&self, id: Id, ctx: Context<'_, S>) {
-        if let Some(span) = self.tracer.span(&id) {
+        if let Some(tracer) = &self.tracer
+            && let Some(span) = tracer.span(&id)
+        {
             let known = span.with(|content| content.metadata).flatten();
             let metadata = known.or_else(|| Some(ctx.span(&id)?.metadata()));
             if let Some(metadata) = metadata {
-                self.tracer.close(&id, metadata);
+                tracer.close(&id, metadata);
             }
         }
     }

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::Worker;
 use super::destination::Destination;
 use super::report::records;
+use super::words::address;
 use crate::diag::Cause;
 use crate::queue::Mark;
 
@@ -18,6 +19,8 @@ pub(crate) enum Command {
     Flush {
         marks: Vec<Mark>,
         reply: oneshot::Sender<Flushed>,
+        /// The process ends: waits are cut short as in a shutdown.
+        is_last: bool,
     },
     /// Deliver what is there until the deadline, drop the rest, end.
     Shutdown {
@@ -33,12 +36,15 @@ pub(crate) enum Flushed {
     Settled,
     /// Somebody has to mend something first.
     Blocked(String),
+    /// Records could not be delivered at the end because nothing listens at this address.
+    Unheard(String),
 }
 
 #[derive(Debug)]
 pub(super) struct Flush {
     marks: Vec<Mark>,
     reply: oneshot::Sender<Flushed>,
+    is_last: bool,
 }
 
 #[derive(Debug)]
@@ -49,10 +55,24 @@ pub(super) struct Closing {
 
 impl Worker {
     pub(super) fn accept(&mut self, command: Option<Command>) {
+        // Who asks for delivery is not told of a refusal that a new token has ended.
+        self.read_token_again();
         match command {
-            Some(Command::Flush { marks, reply }) => {
-                self.destinations.iter_mut().for_each(Destination::hurry);
-                self.flushes.push(Flush { marks, reply });
+            Some(Command::Flush {
+                marks,
+                reply,
+                is_last,
+            }) => {
+                if is_last {
+                    self.close_all();
+                } else {
+                    self.destinations.iter_mut().for_each(Destination::hurry);
+                }
+                self.flushes.push(Flush {
+                    marks,
+                    reply,
+                    is_last,
+                });
             }
             Some(Command::Shutdown { deadline, reply }) => {
                 let closing = self.closing.get_or_insert_with(|| Closing {
@@ -61,7 +81,7 @@ impl Worker {
                 });
                 closing.deadline = closing.deadline.max(deadline);
                 closing.replies.push(reply);
-                self.destinations.iter_mut().for_each(Destination::close);
+                self.close_all();
             }
             // The guard went away without a word, which its destructor does not allow.
             None => {
@@ -73,10 +93,16 @@ impl Worker {
         }
     }
 
+    fn close_all(&mut self) {
+        let now = Instant::now();
+        let all = self.destinations.iter_mut();
+        all.for_each(|destination| destination.close(now));
+    }
+
     /// Answers flushes that are done. `true`: the worker has been shut down.
     pub(super) fn answer_commands(&mut self, now: Instant) -> bool {
         for flush in std::mem::take(&mut self.flushes) {
-            match self.flushed(&flush.marks, now) {
+            match self.flushed(&flush, now) {
                 Some(flushed) => drop(flush.reply.send(flushed)),
                 // In an outage, those who stopped waiting would add up.
                 None if flush.reply.is_closed() => {}
@@ -90,7 +116,7 @@ impl Worker {
         let is_done = |destination: &Destination| {
             !destination.queue.has_pending()
                 || destination.is_blocked(now)
-                || destination.is_hopeless(deadline)
+                || destination.is_hopeless(deadline, now)
         };
         if now >= deadline || self.destinations.iter().all(is_done) {
             return true;
@@ -99,24 +125,28 @@ impl Worker {
         false
     }
 
-    fn flushed(&mut self, marks: &[Mark], now: Instant) -> Option<Flushed> {
+    fn flushed(&mut self, flush: &Flush, now: Instant) -> Option<Flushed> {
         let mut blocked = None;
+        let mut unheard = None;
         let mut is_pending = false;
-        for (destination, mark) in self.destinations.iter_mut().zip(marks) {
+        for (destination, mark) in self.destinations.iter_mut().zip(&flush.marks) {
             if destination.queue.settled_up_to(mark) {
                 continue;
             }
             if destination.is_blocked(now) {
                 blocked = Some(destination.name.clone());
+            } else if flush.is_last && destination.stays_unheard(now) {
+                unheard = Some(address(&destination.url));
             } else {
                 is_pending = true;
                 destination.make_due();
             }
         }
-        match blocked {
+        match (blocked, unheard) {
             _ if is_pending => None,
-            Some(name) => Some(Flushed::Blocked(name)),
-            None => Some(Flushed::Settled),
+            (Some(name), _) => Some(Flushed::Blocked(name)),
+            (None, Some(address)) => Some(Flushed::Unheard(address)),
+            (None, None) => Some(Flushed::Settled),
         }
     }
 
@@ -126,20 +156,28 @@ impl Worker {
         for (_, flight) in self.flights.drain() {
             self.destinations[flight.destination].attempt_lost(flight.shipment);
         }
+        let mut flushed = Flushed::Settled;
         for index in 0..self.destinations.len() {
             let lost = self.destinations[index].drop_all(now);
-            if lost > 0 {
-                let what = format!(
-                    "{} could not be delivered before the end",
-                    records(lost.into())
-                );
+            if lost == 0 {
+                continue;
+            }
+            let what = format!(
+                "{} could not be delivered before the end",
+                records(lost.into())
+            );
+            if self.destinations[index].is_unheard() {
+                let address = address(&self.destinations[index].url);
+                self.report_unheard(index, now, &address, &what);
+                flushed = Flushed::Unheard(address);
+            } else {
                 self.report(index, now, Cause::Shutdown, what);
             }
         }
         self.report_overflow(now);
         let replies = self.closing.take().map(|closing| closing.replies);
         for reply in replies.into_iter().flatten() {
-            drop(reply.send(Flushed::Settled));
+            drop(reply.send(flushed.clone()));
         }
         for flush in self.flushes.drain(..) {
             drop(flush.reply.send(Flushed::Settled));

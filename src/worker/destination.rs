@@ -34,6 +34,10 @@ const MODEST_REFUSALS: u32 = 3;
 /// Waits between attempts while shutting down are no longer than this: the deadline is near.
 const SHUTDOWN_WAIT: Duration = Duration::from_millis(250);
 
+/// How long a shutdown goes on where every connection is refused, and how many attempts it makes at the least. A
+/// deployment that restarts what listens there takes longer than any exit should.
+const NOBODY_LISTENS: (Duration, u32) = (Duration::from_secs(1), 2);
+
 /// A batch on its way, and what has been learned of it.
 #[derive(Debug)]
 pub(crate) struct Shipment {
@@ -129,7 +133,12 @@ pub(crate) struct Destination {
     /// The open chunks are to be taken first. Not before something can be sent: in an outage a
     /// nearly empty chunk would occupy the room of a full one.
     collect: bool,
-    is_closing: bool,
+    /// When the shutdown was asked for, or the last delivery before the process ends.
+    closing_since: Option<Instant>,
+    /// The last attempt was refused a connection.
+    is_unheard: bool,
+    /// Attempts of the shutdown that were refused a connection, in a row.
+    unheard_while_closing: u32,
 }
 
 impl Destination {
@@ -152,7 +161,9 @@ impl Destination {
             last_refused: None,
             due: false,
             collect: false,
-            is_closing: false,
+            closing_since: None,
+            is_unheard: false,
+            unheard_while_closing: 0,
         }
     }
 
@@ -267,7 +278,7 @@ impl Destination {
         let wait = self.backoff.next(random);
         let (wait, why) = match told {
             Some(told) => (told, Why::Told),
-            None if self.is_closing => (wait.min(SHUTDOWN_WAIT), Why::Backoff),
+            None if self.closing_since.is_some() => (wait.min(SHUTDOWN_WAIT), Why::Backoff),
             None => (wait, Why::Backoff),
         };
         self.pause(now + wait, why);
@@ -379,7 +390,7 @@ impl Destination {
         self.waiting.push_front(shipment.part(first));
     }
 
-    /// An attempt that no one knows the end of, for the worker was restarted.
+    /// An attempt that is made again at once: nobody knows how it ended, or it went with a token that was replaced since.
     pub(crate) fn attempt_lost(&mut self, shipment: Shipment) {
         self.in_flight -= 1;
         self.waiting.push_front(shipment);
@@ -391,6 +402,11 @@ impl Destination {
     }
 
     // Pauses.
+
+    /// What was refused before may be tried again at once.
+    pub(crate) fn no_longer_refused(&mut self) {
+        self.pause = self.pause.filter(|pause| pause.why != Why::Refused);
+    }
 
     /// Somebody waits for delivery: one attempt is made now, though the backoff would wait longer.
     pub(crate) fn hurry(&mut self) {
@@ -440,14 +456,40 @@ impl Destination {
     // Shutting down.
 
     /// Waits that only spare the server are cut short, now and from now on.
-    pub(crate) fn close(&mut self) {
-        self.is_closing = true;
+    pub(crate) fn close(&mut self, now: Instant) {
+        self.closing_since.get_or_insert(now);
         self.hurry();
     }
 
-    /// When a wait ends after `deadline`, nothing more can be delivered.
-    pub(crate) fn is_hopeless(&self, deadline: Instant) -> bool {
-        self.in_flight == 0 && self.pause.is_some_and(|pause| pause.until >= deadline)
+    /// An attempt begun at `started` came to an end. `is_unheard`: nothing listens there.
+    pub(crate) fn attempted(&mut self, started: Instant, is_unheard: bool) {
+        self.is_unheard = is_unheard;
+        if !is_unheard {
+            self.unheard_while_closing = 0;
+        } else if self.closing_since.is_some_and(|since| started >= since) {
+            self.unheard_while_closing += 1;
+        }
+    }
+
+    /// The last attempt was refused a connection: more time would hardly have helped.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.is_unheard
+    }
+
+    /// Whether nothing more can be delivered: a wait ends after `deadline`, or nothing listens.
+    pub(crate) fn is_hopeless(&self, deadline: Instant, now: Instant) -> bool {
+        let is_too_late = self.pause.is_some_and(|pause| pause.until >= deadline);
+        self.in_flight == 0 && is_too_late || self.stays_unheard(now)
+    }
+
+    /// Since the end was asked for, nothing has listened for long enough.
+    pub(crate) fn stays_unheard(&self, now: Instant) -> bool {
+        let (patience, attempts) = NOBODY_LISTENS;
+        self.in_flight == 0
+            && self.unheard_while_closing >= attempts
+            && self
+                .closing_since
+                .is_some_and(|since| now >= since + patience)
     }
 
     /// Drops all there is, for a reason that the pause in force explains better than the deadline.

@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::time::{Duration, Instant, SystemTime};
 
 use rand::RngExt;
+use reqwest::header::HeaderValue;
 
 use super::Worker;
 use super::destination::{Shipment, Verdict, Why};
 use super::response::{self, Answer, Outcome};
 #[cfg(test)]
 use super::tests;
-use super::transport::Transport;
+use super::transport::{Transport, token_in};
 use super::trouble::{NoAnswer, Trouble};
 use crate::diag::Cause;
 use crate::stats::DropReason;
@@ -34,6 +35,8 @@ pub(super) struct Flight {
     pub(super) destination: usize,
     pub(super) shipment: Shipment,
     started: Instant,
+    /// With the token that it was sent with.
+    authorization: HeaderValue,
 }
 
 impl Worker {
@@ -90,11 +93,14 @@ impl Worker {
             destination,
             shipment,
             started: now,
+            authorization: self.settings.transport.credentials.authorization.clone(),
         };
         self.flights.insert(id, flight);
     }
 
     fn transport(&mut self) -> Result<Transport, NoAnswer> {
+        // A probe goes with the token that is in the file by then.
+        self.read_token_again();
         match &self.transport {
             Some(transport) => Ok(transport.clone()),
             None => {
@@ -112,6 +118,8 @@ impl Worker {
         let sent = flight.shipment.batch.events();
         #[cfg(test)]
         tests::panic_if_planned(tests::Point::Answer, &self.destinations[index].url);
+        let is_unheard = matches!(&answer, Err(none) if none.trouble == Trouble::Refused);
+        self.destinations[index].attempted(started, is_unheard);
         let mut answer = match answer {
             Ok(answer) => answer,
             Err(no_answer) => {
@@ -124,13 +132,14 @@ impl Worker {
                 return self.report_no_answer(index, now, no_answer);
             }
         };
-        answer.hide(self.settings.transport.credentials.token());
+        answer.hide(token_in(&flight.authorization));
         match response::outcome(&answer, sent, SystemTime::now()) {
             Outcome::Accepted {
                 failed,
                 samples,
                 warnings,
             } => {
+                self.is_token_refused &= self.is_any_refused(now);
                 self.destinations[index].delivered(flight.shipment, failed);
                 self.report_rejections(index, now, failed, samples);
                 if let Some(warning) = warnings.first() {
@@ -168,8 +177,17 @@ impl Worker {
                 self.destinations[index].refused(flight.shipment, now);
                 self.report_no_answer(index, now, NoAnswer::proxy(detail));
             }
-            Outcome::Refused { cause, detail } => {
+            Outcome::Refused {
+                cause: Cause::Unauthorized,
+                ..
+            } if self.token_was_replaced(&flight.authorization) => {
+                self.destinations[index].attempt_lost(flight.shipment);
+            }
+            Outcome::Refused { cause, mut detail } => {
                 self.destinations[index].refused(flight.shipment, now);
+                if let (Cause::Unauthorized, Some(trouble)) = (cause, self.trouble_with_token()) {
+                    detail += &format!("; no other token can be had, {trouble}");
+                }
                 self.report(index, now, cause, detail);
             }
             Outcome::Quota { detail, after } => {

@@ -13,6 +13,7 @@ mod heartbeat;
 mod report;
 mod response;
 mod size;
+mod token;
 mod transport;
 mod trouble;
 mod words;
@@ -41,6 +42,7 @@ use self::destination::Destination;
 use self::exchange::{Attempt, Flight};
 pub(crate) use self::heartbeat::Heartbeat;
 pub(crate) use self::response::{Answer, Outcome, clock_skew, outcome};
+pub(crate) use self::token::bearer;
 pub(crate) use self::transport::{
     Credentials, Settings as TransportSettings, Transport, forwarder, proxy,
 };
@@ -152,6 +154,8 @@ struct Worker {
     commands: mpsc::UnboundedReceiver<Command>,
     /// Made when first needed, for loading certificates takes a while.
     transport: Option<Transport>,
+    /// The last answer about the token in use was a refusal.
+    is_token_refused: bool,
     attempts: FuturesUnordered<Attempt>,
     flights: HashMap<u64, Flight>,
     next_flight: u64,
@@ -182,6 +186,7 @@ impl Worker {
             shared,
             commands,
             transport: None,
+            is_token_refused: false,
             attempts: FuturesUnordered::new(),
             flights: HashMap::new(),
             next_flight: 0,

@@ -6,7 +6,8 @@ use super::Worker;
 use super::destination::Destination;
 use super::transport::forwarder;
 use super::trouble::{NoAnswer, Trouble};
-use super::words::{Place, Words};
+use super::words::{ADDRESS, Place, Words};
+use crate::config::TokenFile;
 use crate::diag::{Cause, Diagnostic};
 use crate::stats::{DropReason, Stats};
 
@@ -21,16 +22,23 @@ pub(super) fn records(number: u64) -> String {
 enum Said {
     Detail(String),
     NoAnswer(NoAnswer),
+    Words(Words),
 }
 
 impl Destination {
-    fn place<'a>(&'a self, index: usize, forwarder: Option<&'a str>) -> Place<'a> {
+    fn place<'a>(
+        &'a self,
+        index: usize,
+        forwarder: Option<&'a str>,
+        token_file: Option<&'a str>,
+    ) -> Place<'a> {
         Place {
             name: &self.name,
             url: &self.url,
             // Spans with a dataset of their own come second.
             is_for_spans: index > 0,
             forwarder,
+            token_file,
         }
     }
 }
@@ -65,6 +73,17 @@ impl Worker {
             _ => Cause::Unreachable,
         };
         self.say(index, now, cause, Said::NoAnswer(no_answer));
+    }
+
+    /// Records were lost at the end, and more time would not have helped.
+    pub(super) fn report_unheard(&self, index: usize, now: Instant, address: &str, what: &str) {
+        let words = Words::new(
+            format!("nothing listens at {address} (the connection was refused), and {what}"),
+            format!(
+                "start what is to listen there, or correct host and port of the address ({ADDRESS}); more time would not help"
+            ),
+        );
+        self.say(index, now, Cause::Shutdown, Said::Words(words));
     }
 
     fn say(&self, index: usize, now: Instant, cause: Cause, said: Said) {
@@ -103,8 +122,11 @@ impl Worker {
             _ => waiting,
         };
         let forwarder = forwarder(&destination.url, self.settings.transport.is_loopback);
-        let place = destination.place(index, forwarder.as_deref());
+        let token_file = self.settings.transport.token_file.as_ref();
+        let token_file = token_file.map(TokenFile::shown);
+        let place = destination.place(index, forwarder.as_deref(), token_file.as_deref());
         let Words { what, fix } = match said {
+            Said::Words(words) => words,
             Said::NoAnswer(NoAnswer { trouble, detail }) => trouble.words(place, &detail),
             Said::Detail(detail) => Words::for_answer(cause, place, &detail)
                 .unwrap_or_else(|| Words::new(detail, own_fix(cause, &stats))),

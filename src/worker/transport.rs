@@ -12,6 +12,7 @@ use reqwest::{Client, ClientBuilder, Url, redirect, retry};
 use super::body::Body;
 use super::response::Answer;
 use super::trouble::{self, NoAnswer};
+use crate::config::TokenFile;
 
 /// How long a connection may take to stand, TLS included; at most half of the request's time, so that no
 /// connection and no answer can be told apart.
@@ -34,15 +35,22 @@ pub(crate) struct Credentials {
 
 impl Credentials {
     pub(crate) fn token(&self) -> &str {
-        let text = self.authorization.to_str().unwrap_or_default();
-        text.strip_prefix("Bearer ").unwrap_or(text)
+        token_in(&self.authorization)
     }
+}
+
+/// The token in a value of `Authorization`.
+pub(super) fn token_in(authorization: &HeaderValue) -> &str {
+    let text = authorization.to_str().unwrap_or_default();
+    text.strip_prefix("Bearer ").unwrap_or(text)
 }
 
 /// How requests travel.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) credentials: Credentials,
+    /// Where the token was read from, if that is a file.
+    pub(crate) token_file: Option<TokenFile>,
     pub(crate) content_type: &'static str,
     pub(crate) request_timeout: Duration,
     /// The endpoint is on this machine: no proxy, and no certificates to load for plain HTTP.

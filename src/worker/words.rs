@@ -19,12 +19,23 @@ pub(crate) struct Place<'a> {
     pub(crate) is_for_spans: bool,
     /// The proxy, as `host:port`, that may answer in the endpoint's place.
     pub(crate) forwarder: Option<&'a str>,
+    /// The file that the token was read from.
+    pub(crate) token_file: Option<&'a str>,
 }
 
 impl Place<'_> {
     /// Scheme, host and port.
     pub(crate) fn host(&self) -> String {
         self.url.origin().ascii_serialization()
+    }
+}
+
+/// Host and port.
+pub(super) fn address(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
     }
 }
 
@@ -67,7 +78,12 @@ impl Words {
             ),
             Cause::Unauthorized => Self::new(
                 format!("the token may not ingest into {name}: {detail}"),
-                "allow the token to ingest into this dataset (Axiom console, Settings > API tokens), or set another one (AXIOM_TOKEN or .token(..))",
+                match place.token_file {
+                    None => "allow the token to ingest into this dataset (Axiom console, Settings > API tokens), or set another one (AXIOM_TOKEN or .token(..))".to_owned(),
+                    Some(file) => format!(
+                        "allow the token to ingest into this dataset (Axiom console, Settings > API tokens), or write another one into {file} (AXIOM_TOKEN_FILE or .token_file(..)), which is read again before each attempt"
+                    ),
+                },
             ),
             Cause::NotFound => {
                 let (variable, setter) = if place.is_for_spans {

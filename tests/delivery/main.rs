@@ -22,5 +22,6 @@ mod refused;
 #[expect(dead_code, reason = "the other binaries need the rest")]
 mod relay;
 mod retry;
+mod rotated;
 mod slow;
 mod threads;

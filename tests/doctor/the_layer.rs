@@ -4,11 +4,12 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use axiom_layer::doctor::Problem;
 use axiom_layer::{Builder, Cause, Diagnostic};
 use axiom_local::{Fault, Server};
 use tracing_subscriber::{prelude::*, registry};
 
-use crate::common::{NOWHERE, builder, diagnose};
+use crate::common::{NOWHERE, TOKEN, builder, diagnose};
 use crate::relay::listen;
 
 const LONG: Duration = Duration::from_secs(10);
@@ -24,6 +25,31 @@ fn said(builder: Builder) -> Diagnostic {
     let said = said.recv_timeout(LONG).unwrap();
     guard.shutdown(Duration::ZERO).ok();
     said
+}
+
+#[test]
+fn the_token_is_read_from_its_file() {
+    let server = Server::builder().token(TOKEN).start().unwrap();
+    let name = format!("axiom-layer-doctor-token-{}", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    let builder = axiom_layer::builder()
+        .token_file(&file)
+        .dataset("logs")
+        .url(server.url());
+    let path = file.to_str().unwrap();
+    for (content, problem, said) in [
+        (None, Some(Problem::Configuration), "there is no such file"),
+        (Some("xaat-another"), Some(Problem::Unauthorized), path),
+        (Some(TOKEN), None, ""),
+    ] {
+        if let Some(content) = content {
+            std::fs::write(&file, content).unwrap();
+        }
+        let diagnosis = diagnose(&builder, LONG);
+        assert_eq!(diagnosis.cause(), problem, "{diagnosis}");
+        assert!(diagnosis.to_string().contains(said), "{diagnosis}");
+    }
+    std::fs::remove_file(file).unwrap();
 }
 
 #[test]

@@ -38,6 +38,19 @@ fn a_signal_ends_the_process_at_the_deadline_when_the_endpoint_hangs() {
 }
 
 #[test]
+fn a_signal_ends_the_process_early_when_nothing_listens() {
+    let server = server();
+    let mut app = App::start(&server, "signal hooks shutdown_ms=20000");
+    app.wait_for("ready");
+    drop(server);
+    app.signal("TERM");
+    let ended = app.end();
+    assert_eq!(ended.status.signal(), Some(15), "{}", ended.stderr);
+    assert!(ended.took < Duration::from_secs(5), "{:?}", ended.took);
+    assert!(ended.stderr.contains("refused"), "{}", ended.stderr);
+}
+
+#[test]
 fn the_second_sigint_ends_the_process_at_once() {
     let server = server();
     server.always(Some(Fault::hang()));

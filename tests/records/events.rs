@@ -6,6 +6,7 @@ use serde_json::json;
 use tracing::{Level, debug, error, event, info, info_span, trace, warn};
 
 use crate::common::{recorded, recorded_with, text};
+use crate::resource::of_a_known_process;
 
 fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -14,7 +15,7 @@ fn now() -> i64 {
 
 #[test]
 fn an_event_is_exactly_this_line() {
-    let records = recorded(|| {
+    let records = recorded_with(of_a_known_process, || {
         let _span = info_span!("around").entered();
         info!(target: "shop", answer = 42, who = "me", "hello {}", "world");
     });
@@ -27,7 +28,7 @@ fn an_event_is_exactly_this_line() {
     assert_eq!(
         event.to_string(),
         format!(
-            r#"{{"_time":"{time}","level":"info","target":"shop","message":"hello world","trace_id":"{trace}","span_id":"{span}","attributes":{{"answer":42,"who":"me"}},"service.name":"test"}}"#
+            r#"{{"_time":"{time}","level":"info","target":"shop","message":"hello world","trace_id":"{trace}","span_id":"{span}","attributes":{{"answer":42,"who":"me"}},"resource.host.name":"h","resource.process.pid":7,"service.instance.id":"i","service.name":"test"}}"#
         )
     );
     assert_eq!(event.dataset(), "main");
@@ -35,9 +36,19 @@ fn an_event_is_exactly_this_line() {
 
 #[test]
 fn an_event_without_anything_has_only_what_every_event_has() {
-    let records = recorded(|| event!(target: "bare", Level::WARN, {}));
+    let bare = || event!(target: "bare", Level::WARN, {});
+    let records = recorded_with(of_a_known_process, bare);
     let keys: Vec<_> = records.all[0].fields().keys().cloned().collect();
-    assert_eq!(keys, ["_time", "level", "service.name", "target"]);
+    let expected = [
+        "_time",
+        "level",
+        "resource.host.name",
+        "resource.process.pid",
+        "service.instance.id",
+        "service.name",
+        "target",
+    ];
+    assert_eq!(keys, expected);
 }
 
 #[test]

@@ -7,6 +7,14 @@ use tracing_subscriber::prelude::*;
 
 use crate::common::{Records, Run, recorded_with};
 
+/// With values for what differs from process to process.
+pub(crate) fn of_a_known_process(builder: axiom_layer::Builder) -> axiom_layer::Builder {
+    builder
+        .resource("host.name", "h")
+        .resource("process.pid", 7)
+        .resource("service.instance.id", "i")
+}
+
 fn work() {
     let _span = info_span!("work").entered();
     info!("working");
@@ -60,7 +68,8 @@ fn shipped(options: impl FnOnce(axiom_layer::Builder) -> axiom_layer::Builder) -
 fn tags_travel_once_a_request_and_arrive_in_every_record_at_the_top_level() {
     let (records, sent) = shipped(tagged);
     assert_labelled(&records);
-    assert_eq!(sent, labels().len());
+    // And the two that are known without being set, and were not.
+    assert_eq!(sent, labels().len() + 2);
 }
 
 #[test]
@@ -78,6 +87,22 @@ fn tags_that_are_too_large_for_a_header_travel_in_the_records() {
     assert_eq!(labels, 0);
     for record in &records.all {
         assert_eq!(record.fields().get("large"), Some(&json!(large)));
+    }
+}
+
+#[test]
+fn every_record_says_which_process_of_which_host_made_it() {
+    let (records, _) = shipped(|builder| builder);
+    assert_eq!(records.all.len(), 2);
+    let pid = json!(std::process::id());
+    for record in &records.all {
+        assert_eq!(record.fields().get("resource.process.pid"), Some(&pid));
+        for field in ["service.instance.id", "resource.host.name"] {
+            // The host's name is not known everywhere.
+            if field != "resource.host.name" || cfg!(target_os = "linux") {
+                assert!(!crate::common::text(record, field).is_empty(), "{field}");
+            }
+        }
     }
 }
 

@@ -9,11 +9,12 @@ use serde_json::json;
 use tracing::field::Empty;
 use tracing::{Span, error, info, info_span, instrument, warn};
 
-use crate::common::{attributes, number, recorded, text};
+use crate::common::{attributes, number, recorded, recorded_with, text};
+use crate::resource::of_a_known_process;
 
 #[test]
 fn a_span_is_exactly_this_line() {
-    let records = recorded(|| {
+    let records = recorded_with(of_a_known_process, || {
         let _root = info_span!("root").entered();
         drop(info_span!(target: "shop", "order", id = 7, note = Empty));
     });
@@ -32,7 +33,7 @@ fn a_span_is_exactly_this_line() {
     assert_eq!(
         order.to_string(),
         format!(
-            r#"{{"_time":"{time}","duration":{duration},"name":"order","kind":"internal","trace_id":"{trace}","span_id":"{id}","parent_span_id":"{parent}","error":false,"scope.name":"shop","busy_ns":{busy},"idle_ns":{idle},"attributes":{{"id":7}},"service.name":"test"}}"#
+            r#"{{"_time":"{time}","duration":{duration},"name":"order","kind":"internal","trace_id":"{trace}","span_id":"{id}","parent_span_id":"{parent}","error":false,"scope.name":"shop","busy_ns":{busy},"idle_ns":{idle},"attributes":{{"id":7}},"resource.host.name":"h","resource.process.pid":7,"service.instance.id":"i","service.name":"test"}}"#
         )
     );
     assert_eq!((time.len(), trace.len(), id.len()), (30, 32, 16));

@@ -8,7 +8,7 @@ use crate::*;
 
 /// What of a record is the application's: without the names that the layer itself writes.
 fn own(record: &Event) -> Value {
-    const OURS: [&str; 17] = [
+    const OURS: [&str; 20] = [
         "_time",
         "level",
         "message",
@@ -26,6 +26,9 @@ fn own(record: &Event) -> Value {
         "busy_ns",
         "idle_ns",
         "service.name",
+        "service.instance.id",
+        "resource.host.name",
+        "resource.process.pid",
     ];
     let mut fields = record.fields().clone();
     fields.retain(|name, _| !OURS.contains(&name.as_str()));

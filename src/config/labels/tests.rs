@@ -393,3 +393,90 @@ proptest! {
         }
     }
 }
+
+/// With what is known of this process without being set.
+fn with_defaults(builder: Builder, variables: &[(&str, &str)]) -> Labels {
+    let environment = |name: &str| {
+        let (_, text) = variables.iter().find(|(variable, _)| *variable == name)?;
+        Some(std::ffi::OsString::from(text))
+    };
+    builder.into_config(environment).unwrap().labels
+}
+
+fn value(labels: &Labels, field: &str) -> Option<Json> {
+    let object: Json = serde_json::from_str(&labels.object).unwrap();
+    object.get(field).cloned()
+}
+
+const DEFAULTS: [&str; 3] = [
+    "resource.host.name",
+    "resource.process.pid",
+    "service.instance.id",
+];
+
+#[test]
+fn instance_host_and_process_are_known_without_being_set() {
+    let labels = with_defaults(complete(), &[]);
+    assert_eq!(
+        value(&labels, "resource.process.pid"),
+        Some(json!(std::process::id()))
+    );
+    let id = value(&labels, "service.instance.id").unwrap();
+    assert_eq!(id.as_str().unwrap().len(), 36, "{id}");
+    let again = with_defaults(complete(), &[]);
+    assert_eq!(value(&again, "service.instance.id"), Some(id));
+    #[cfg(target_os = "linux")]
+    {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        let host = value(&labels, "resource.host.name");
+        assert_eq!(host, Some(json!(name.trim())));
+    }
+}
+
+#[test]
+fn what_was_set_replaces_what_is_known() {
+    let variables = [(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "host.name=h,service.instance.id=i,process.pid=7",
+    )];
+    let of_variable = with_defaults(complete(), &variables);
+    let of_setters = with_defaults(
+        complete()
+            .resource("host.name", "h")
+            .tag("service.instance.id", "i")
+            .resource("process.pid", "7"),
+        &[],
+    );
+    for labels in [of_variable, of_setters] {
+        let values = DEFAULTS.map(|field| value(&labels, field));
+        assert_eq!(values, [json!("h"), json!("7"), json!("i")].map(Some));
+    }
+}
+
+#[test]
+fn what_is_known_without_being_set_gives_way() {
+    let (host, pid, id) = (DEFAULTS[0], DEFAULTS[1], DEFAULTS[2]);
+    for (tag, gone) in [
+        ("resource.host", host),
+        ("resource.host.name.x", host),
+        ("resource.process", pid),
+        ("service.instance", id),
+    ] {
+        let labels = with_defaults(complete().tag(tag, 1), &[]);
+        assert_eq!(value(&labels, tag), Some(json!(1)));
+        assert_eq!(value(&labels, gone), None, "{tag}");
+    }
+    // The ends of the room in the header, and of that in all.
+    for (bytes, has_room) in [
+        (3_900, true),
+        (4_000, false),
+        (4_096, false),
+        (5_000, true),
+        (64 * 1024, false),
+    ] {
+        let labels = with_defaults(of_size(bytes), &[]);
+        assert_eq!(value(&labels, id).is_some(), has_room, "{bytes}");
+        assert_eq!(labels.object.len() > bytes, has_room, "{bytes}");
+        assert_eq!(labels.header().is_some(), bytes <= 4_096, "{bytes}");
+    }
+}

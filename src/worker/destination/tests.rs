@@ -355,17 +355,17 @@ fn a_wait_that_the_server_asked_for_is_kept_even_while_closing() {
     bench
         .destination
         .failed(shipment, bench.now, bench.now, told, 0.0);
-    bench.destination.close();
+    bench.destination.close(bench.now);
     assert!(bench.next().is_none());
     assert!(
         bench
             .destination
-            .is_hopeless(bench.now + Duration::from_secs(1))
+            .is_hopeless(bench.now + Duration::from_secs(1), bench.now)
     );
     assert!(
         !bench
             .destination
-            .is_hopeless(bench.now + Duration::from_secs(6))
+            .is_hopeless(bench.now + Duration::from_secs(6), bench.now)
     );
     bench.pass(Duration::from_millis(4_999));
     assert!(bench.next().is_none());
@@ -412,7 +412,7 @@ fn a_backoff_is_cut_short_when_closing() {
         .destination
         .failed(shipment, bench.now, bench.now, None, 1.0);
     assert!(bench.next().is_none());
-    bench.destination.close();
+    bench.destination.close(bench.now);
     let shipment = bench.next().unwrap();
     bench
         .destination
@@ -471,4 +471,76 @@ fn what_is_left_at_the_end_is_dropped_for_the_reason_that_explains_it() {
         assert_eq!(bench.dropped(reason), 25_000);
         assert_eq!(bench.stats().pending(), 0);
     }
+}
+
+/// An attempt that is refused a connection, and the wait after it.
+fn refuse_connection(bench: &mut Bench) {
+    let shipment = bench.next().unwrap();
+    bench.destination.attempted(bench.now, true);
+    bench
+        .destination
+        .failed(shipment, bench.now, bench.now, None, 0.5);
+}
+
+#[test]
+fn a_shutdown_goes_on_for_a_second_where_nothing_listens() {
+    let mut bench = Bench::new(10);
+    for _ in 0..5 {
+        refuse_connection(&mut bench);
+        bench.pass(Duration::from_secs(30));
+    }
+    let deadline = bench.now + Duration::from_secs(5);
+    bench.destination.close(bench.now);
+    let start = bench.now;
+    let mut attempts = 0;
+    while !bench.destination.is_hopeless(deadline, bench.now) {
+        refuse_connection(&mut bench);
+        attempts += 1;
+        bench.pass(SHUTDOWN_WAIT);
+    }
+    let took = bench.now - start;
+    assert_eq!((took, attempts), (Duration::from_secs(1), 4));
+    assert!(bench.destination.is_unheard());
+}
+
+#[test]
+fn a_shutdown_is_hopeless_only_if_its_own_last_attempts_were_all_refused() {
+    let mut bench = Bench::new(10);
+    let deadline = bench.now + Duration::from_secs(60);
+    // Begun before the shutdown.
+    let before = bench.now;
+    let shipment = bench.next().unwrap();
+    bench.pass(Duration::from_millis(1));
+    bench.destination.close(bench.now);
+    bench.destination.attempted(before, true);
+    bench
+        .destination
+        .failed(shipment, before, bench.now, None, 0.5);
+    bench.pass(Duration::from_secs(2));
+    refuse_connection(&mut bench);
+    bench.pass(SHUTDOWN_WAIT);
+    assert!(
+        !bench.destination.is_hopeless(deadline, bench.now),
+        "one attempt tells nothing"
+    );
+    // The endpoint is there, and in trouble.
+    let shipment = bench.next().unwrap();
+    bench.destination.attempted(bench.now, false);
+    bench
+        .destination
+        .failed(shipment, bench.now, bench.now, None, 0.5);
+    assert!(!bench.destination.is_unheard());
+    bench.pass(SHUTDOWN_WAIT);
+    refuse_connection(&mut bench);
+    assert!(!bench.destination.is_hopeless(deadline, bench.now));
+    bench.pass(SHUTDOWN_WAIT);
+    refuse_connection(&mut bench);
+    assert!(bench.destination.is_hopeless(deadline, bench.now));
+    // It may be there by now.
+    bench.pass(SHUTDOWN_WAIT);
+    let shipment = bench.next().unwrap();
+    assert!(!bench.destination.is_hopeless(deadline, bench.now));
+    bench.destination.attempted(bench.now, false);
+    bench.destination.delivered(shipment, 0);
+    assert_eq!(bench.stats().delivered(), 10);
 }
