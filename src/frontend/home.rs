@@ -56,6 +56,11 @@ impl Home {
         });
     }
 
+    /// Whether the layer is known to live in this registry.
+    pub(crate) fn is(&self, address: usize) -> bool {
+        self.0.get().is_some_and(|known| known.address == address)
+    }
+
     /// Whether the layer may live in this registry. One that does not know its own may live in any.
     pub(crate) fn may_be(&self, address: usize) -> bool {
         self.0.get().is_none_or(|known| known.address == address)

@@ -65,7 +65,14 @@ pub(crate) fn record(info: &PanicHookInfo<'_>) {
         || dispatcher::get_default(|dispatch| dispatch.downcast_ref::<Registry>().map(address));
     // What is current on a thread of ours says nothing.
     match here().filter(|_| !fence::is_raised()) {
-        Some(here) => all.retain(|tracer| tracer.may_live_in(here)),
+        Some(here) => {
+            // One that does not know its registry may be in none yet.
+            if all.iter().any(|tracer| tracer.home.is(here)) {
+                all.retain(|tracer| tracer.home.is(here));
+            } else {
+                all.retain(|tracer| tracer.may_live_in(here));
+            }
+        }
         // No subscriber, or it is at work on this thread.
         None => {
             if all.iter().any(|tracer| tracer.current().is_some()) {
