@@ -30,6 +30,29 @@ use crate::trace::TraceContext;
 /// // To send along with a request to another service:
 /// let traceparent = span.context().map(|context| context.traceparent().to_owned());
 /// ```
+///
+/// # Beside `tracing-opentelemetry`
+/// Its `OpenTelemetrySpanExt` has methods of the same names (`context`, `set_parent`, `add_link`, `set_attribute`). With both
+/// traits in scope, say which is meant: `axiom_layer::SpanExt::context(&span)`.
+///
+/// So that both layers tell one trace, let its tracer take the trace ids of this layer, and add this layer first:
+///
+/// ```ignore
+/// impl opentelemetry_sdk::trace::IdGenerator for OurTraceIds {
+///     fn new_trace_id(&self) -> TraceId {
+///         axiom_layer::TraceContext::current()
+///             .and_then(|context| TraceId::from_hex(context.trace_id()).ok())
+///             .unwrap_or_else(|| self.0.new_trace_id()) // of a RandomIdGenerator
+///     }
+///     // new_span_id as that generator has it
+/// }
+///
+/// let provider = SdkTracerProvider::builder().with_id_generator(OurTraceIds::default());
+/// tracing_subscriber::registry().with(axiom).with(opentelemetry)
+/// ```
+///
+/// This holds for spans that are entered before their OpenTelemetry context is asked for, since there a span begins at its first
+/// entry. The context of a caller in another process is to be set on both.
 pub trait SpanExt {
     /// Makes the span continue the trace of its caller in another process.
     ///
