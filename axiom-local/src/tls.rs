@@ -90,17 +90,17 @@ impl Tls {
             file,
             is_temporary,
         };
-        tls.write().map_err(|error| {
+        tls.write(port).map_err(|error| {
             let message = format!("{} can not be written: {error}", tls.file.display());
             io::Error::new(error.kind(), message)
         })?;
         Ok(tls)
     }
 
-    /// Whole or not at all: a client may be reading it.
-    fn write(&self) -> io::Result<()> {
+    /// Whole or not at all: a client may be reading it, and another server writing it.
+    fn write(&self, port: u16) -> io::Result<()> {
         let mut new = self.file.clone().into_os_string();
-        new.push(".new");
+        new.push(format!(".{port}.new"));
         let mut file = std::fs::File::create(&new)?;
         file.write_all(self.pem.as_bytes())?;
         drop(file);

@@ -360,7 +360,7 @@ impl From<Trouble> for Problem {
             Trouble::WrongName => Self::CertificateName,
             Trouble::Tls => Self::Tls,
             Trouble::Proxy => Self::Proxy,
-            Trouble::Closed => Self::ConnectionClosed,
+            Trouble::Closed | Trouble::Unprocessed => Self::ConnectionClosed,
             Trouble::NotHttp => Self::NotAxiom,
             Trouble::Timeout => Self::NoAnswer,
         }

@@ -64,7 +64,7 @@ impl Worker {
                 is_last,
             }) => {
                 if is_last {
-                    self.close_all();
+                    self.close_all(None);
                 } else {
                     self.destinations.iter_mut().for_each(Destination::hurry);
                 }
@@ -81,7 +81,7 @@ impl Worker {
                 });
                 closing.deadline = closing.deadline.max(deadline);
                 closing.replies.push(reply);
-                self.close_all();
+                self.close_all(Some(deadline));
             }
             // The guard went away without a word, which its destructor does not allow.
             None => {
@@ -93,8 +93,9 @@ impl Worker {
         }
     }
 
-    fn close_all(&mut self) {
+    fn close_all(&mut self, deadline: Option<Instant>) {
         let now = Instant::now();
+        self.hedge.end_is_near(now, deadline);
         let all = self.destinations.iter_mut();
         all.for_each(|destination| destination.close(now));
     }

@@ -38,6 +38,12 @@ const SHUTDOWN_WAIT: Duration = Duration::from_millis(250);
 /// deployment that restarts what listens there takes longer than any exit should.
 const NOBODY_LISTENS: (Duration, u32) = (Duration::from_secs(1), 2);
 
+/// How often a batch is sent again at once because the server did not process it, while no other gets through; and in all. A server
+/// that is stopped says so once or twice, until another takes over. One that says so to everybody is in trouble, and one that
+/// says so to most would be asked in vain without end.
+const AT_ONCE: u32 = 3;
+const AT_ONCE_IN_ALL: u32 = 20;
+
 /// A batch on its way, and what has been learned of it.
 #[derive(Debug)]
 pub(crate) struct Shipment {
@@ -50,6 +56,11 @@ pub(crate) struct Shipment {
     suspect_since: Option<u64>,
     /// How often it was refused as a single record while others got through.
     refusals: u32,
+    /// How often it was sent again at once: in all, and since the last success of any.
+    at_once: u32,
+    at_once_in_a_row: u32,
+    /// How many successes there had been when it was sent again at once last.
+    at_once_at: u64,
 }
 
 impl Shipment {
@@ -60,6 +71,9 @@ impl Shipment {
             since: None,
             suspect_since: None,
             refusals: 0,
+            at_once: 0,
+            at_once_in_a_row: 0,
+            at_once_at: 0,
         }
     }
 
@@ -70,6 +84,9 @@ impl Shipment {
             since: self.since,
             suspect_since: self.suspect_since,
             refusals: 0,
+            at_once: self.at_once,
+            at_once_in_a_row: self.at_once_in_a_row,
+            at_once_at: self.at_once_at,
         }
     }
 
@@ -121,6 +138,8 @@ pub(crate) struct Destination {
     batcher: Batcher,
     waiting: VecDeque<Shipment>,
     in_flight: u32,
+    /// Of those, the ones on connections that others no longer use. They do not hold up others.
+    left_behind: u32,
     allowed: u32,
     pause: Option<Pause>,
     backoff: Backoff,
@@ -152,6 +171,7 @@ impl Destination {
             batcher: Batcher::default(),
             waiting: VecDeque::new(),
             in_flight: 0,
+            left_behind: 0,
             allowed: START_IN_FLIGHT,
             pause: None,
             backoff: Backoff::default(),
@@ -176,7 +196,7 @@ impl Destination {
     /// What to send now, if anything. `may_grow`: there is room for the body of a new batch.
     pub(crate) fn next(&mut self, now: Instant, may_grow: bool) -> Option<Shipment> {
         self.pause = self.pause.filter(|pause| pause.until > now);
-        if self.pause.is_some() || self.in_flight >= self.allowed {
+        if self.pause.is_some() || self.in_flight - self.left_behind >= self.allowed {
             return None;
         }
         let shipment = match self.waiting.pop_front() {
@@ -390,6 +410,27 @@ impl Destination {
         self.waiting.push_front(shipment.part(first));
     }
 
+    /// The server did not process the request, so the same is sent again at once. Handed back if that was done a few times: then it is
+    /// a failure like any other.
+    pub(crate) fn unprocessed(&mut self, mut shipment: Shipment) -> Result<(), Shipment> {
+        if shipment.at_once_at != self.successes {
+            shipment.at_once_at = self.successes;
+            shipment.at_once_in_a_row = 0;
+        }
+        if shipment.at_once_in_a_row == AT_ONCE || shipment.at_once == AT_ONCE_IN_ALL {
+            return Err(shipment);
+        }
+        shipment.at_once += 1;
+        shipment.at_once_in_a_row += 1;
+        self.attempt_lost(shipment);
+        Ok(())
+    }
+
+    /// So many more or fewer of the requests under way are on connections that were left.
+    pub(crate) fn left_behind(&mut self, change: i32) {
+        self.left_behind = self.left_behind.saturating_add_signed(change);
+    }
+
     /// An attempt that is made again at once: nobody knows how it ended, or it went with a token that was replaced since.
     pub(crate) fn attempt_lost(&mut self, shipment: Shipment) {
         self.in_flight -= 1;
@@ -399,6 +440,7 @@ impl Destination {
     /// The batch in hand went with the panic, and was counted; its attempt will not come to an end.
     pub(crate) fn restarted(&mut self) {
         self.in_flight = 0;
+        self.left_behind = 0;
     }
 
     // Pauses.

@@ -9,6 +9,7 @@ use reqwest::header::HeaderValue;
 
 use super::Worker;
 use super::destination::{Shipment, Verdict, Why};
+use super::hedge;
 use super::response::{self, Answer, Outcome};
 #[cfg(test)]
 use super::tests;
@@ -37,6 +38,10 @@ pub(super) struct Flight {
     started: Instant,
     /// With the token that it was sent with.
     authorization: HeaderValue,
+    /// Which transport it went by.
+    transport: u64,
+    /// Others no longer go by the connections of that transport.
+    is_left_behind: bool,
 }
 
 impl Worker {
@@ -84,7 +89,8 @@ impl Worker {
         let attempt: Attempt = match self.transport() {
             Ok(transport) => {
                 let url = self.destinations[destination].url.clone();
-                Box::pin(async move { (id, transport.post(url, body).await) })
+                let other = self.hedge.listen();
+                Box::pin(async move { (id, hedge::post(transport, other, url, body).await) })
             }
             Err(error) => Box::pin(std::future::ready((id, Err(error)))),
         };
@@ -94,27 +100,52 @@ impl Worker {
             shipment,
             started: now,
             authorization: self.settings.transport.credentials.authorization.clone(),
+            transport: self.transports_made,
+            is_left_behind: false,
         };
         self.flights.insert(id, flight);
     }
 
-    fn transport(&mut self) -> Result<Transport, NoAnswer> {
+    pub(super) fn transport(&mut self) -> Result<Transport, NoAnswer> {
         // A probe goes with the token that is in the file by then.
         self.read_token_again();
         match &self.transport {
-            Some(transport) => Ok(transport.clone()),
-            None => {
-                let transport = Transport::new(&self.settings.transport)?;
-                Ok(self.transport.insert(transport).clone())
+            Some(transport) if !self.is_wedged => Ok(transport.clone()),
+            old => match Transport::new(&self.settings.transport) {
+                Ok(transport) => {
+                    self.transports_made += 1;
+                    self.is_wedged = false;
+                    Ok(self.transport.insert(transport).clone())
+                }
+                // The system's certificates can not be read just now. Some connection is better than none.
+                Err(error) => old.clone().ok_or(error),
+            },
+        }
+    }
+
+    /// A request got no answer in time, so the connection may be at fault. Requests to come use others, without which each attempt
+    /// could end up on the same one; those under way go on, and no longer count against what may be under way.
+    pub(super) fn leave_connections(&mut self, transport: u64) {
+        if transport != self.transports_made || self.is_wedged {
+            return;
+        }
+        self.is_wedged = true;
+        for flight in self.flights.values_mut() {
+            if flight.transport == transport {
+                flight.is_left_behind = true;
+                self.destinations[flight.destination].left_behind(1);
             }
         }
     }
 
     pub(super) fn conclude(&mut self, id: u64, answer: Result<Answer, NoAnswer>, now: Instant) {
-        let Some(flight) = self.flights.remove(&id) else {
+        let Some(mut flight) = self.flights.remove(&id) else {
             return;
         };
         let (index, started) = (flight.destination, flight.started);
+        if flight.is_left_behind {
+            self.destinations[index].left_behind(-1);
+        }
         let sent = flight.shipment.batch.events();
         #[cfg(test)]
         tests::panic_if_planned(tests::Point::Answer, &self.destinations[index].url);
@@ -123,7 +154,17 @@ impl Worker {
         let mut answer = match answer {
             Ok(answer) => answer,
             Err(no_answer) => {
+                let transport = flight.transport;
+                if no_answer.trouble == Trouble::Unprocessed {
+                    match self.destinations[index].unprocessed(flight.shipment) {
+                        Ok(()) => return,
+                        Err(shipment) => flight.shipment = shipment,
+                    }
+                }
                 self.retry(flight, now, Cause::Unreachable, None);
+                if no_answer.trouble == Trouble::Timeout {
+                    self.leave_connections(transport);
+                }
                 // The client has read this machine's certificates once for all. Whoever adds the one that is
                 // missing need not start the program again.
                 if matches!(no_answer.trouble, Trouble::Untrusted | Trouble::Expired) {

@@ -10,6 +10,7 @@ mod commands;
 mod destination;
 mod exchange;
 mod heartbeat;
+mod hedge;
 mod report;
 mod response;
 mod size;
@@ -41,6 +42,7 @@ pub(crate) use self::commands::{Command, Flushed};
 use self::destination::Destination;
 use self::exchange::{Attempt, Flight};
 pub(crate) use self::heartbeat::Heartbeat;
+use self::hedge::Hedge;
 pub(crate) use self::response::{Answer, Outcome, clock_skew, outcome};
 pub(crate) use self::token::bearer;
 pub(crate) use self::transport::{
@@ -154,6 +156,11 @@ struct Worker {
     commands: mpsc::UnboundedReceiver<Command>,
     /// Made when first needed, for loading certificates takes a while.
     transport: Option<Transport>,
+    /// How many there were so far.
+    transports_made: u64,
+    /// The next request needs another one, for a connection of this one may be wedged.
+    is_wedged: bool,
+    hedge: Hedge,
     /// The last answer about the token in use was a refusal.
     is_token_refused: bool,
     attempts: FuturesUnordered<Attempt>,
@@ -186,6 +193,9 @@ impl Worker {
             shared,
             commands,
             transport: None,
+            transports_made: 0,
+            is_wedged: false,
+            hedge: Hedge::default(),
             is_token_refused: false,
             attempts: FuturesUnordered::new(),
             flights: HashMap::new(),
@@ -207,6 +217,7 @@ impl Worker {
         loop {
             let now = Instant::now();
             self.beat(now);
+            self.hedge(now);
             self.send(now);
             if self.answer_commands(now) {
                 return;
@@ -311,6 +322,7 @@ impl Worker {
             .chain(self.closing.as_ref().map(|closing| closing.deadline))
             .chain(straggler.then(|| now + STRAGGLER))
             .chain(self.next_beat())
+            .chain(self.hedge.at().filter(|_| !self.flights.is_empty()))
             .min()
     }
 

@@ -18,6 +18,12 @@ use crate::config::TokenFile;
 /// connection and no answer can be told apart.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// HTTP/2 connections with a request under way are asked for a sign of life (PING) after a part of the request's time without any, and
+/// may take as long to give it. Both together are half of that time, so a dead connection is noticed before the request ends.
+const PING_PART: u32 = 4;
+/// But not more often than this, nor more rarely.
+const PING_TIMES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(10));
+
 /// An answer is read no further. One that tells of 10,000 failures has about a megabyte.
 const ANSWER_BYTES: usize = 2 * 1024 * 1024;
 
@@ -93,6 +99,10 @@ impl Transport {
             .retry(retry::never())
             .connect_timeout(CONNECT_TIMEOUT.min(settings.request_timeout / 2))
             .timeout(settings.request_timeout)
+            // A connection without requests is not asked: a program with nothing to deliver does not wake up.
+            .http2_keep_alive_while_idle(false)
+            .http2_keep_alive_interval(ping_time(settings.request_timeout))
+            .http2_keep_alive_timeout(ping_time(settings.request_timeout))
             .tcp_nodelay(true);
         if settings.is_loopback {
             builder = builder.no_proxy();
@@ -136,6 +146,11 @@ impl Transport {
             body: Bytes::from(body),
         })
     }
+}
+
+fn ping_time(request_timeout: Duration) -> Duration {
+    let (least, most) = PING_TIMES;
+    (request_timeout / PING_PART).clamp(least, most)
 }
 
 /// The `host` and port of the proxy that requests to `url` go through, by the rules that the client follows.

@@ -11,6 +11,7 @@ mod clock;
 mod common;
 mod endpoints;
 mod guard;
+mod http2;
 mod layers;
 mod limits;
 mod memory;

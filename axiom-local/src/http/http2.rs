@@ -76,7 +76,11 @@ pub(super) async fn serve(io: impl AsyncRead + AsyncWrite + Unpin, tools: Tools)
                 drop(connection.set_initial_window_size(0));
             }
             Kind::IgnorePings => orders.answer_no_ping(),
-            Kind::BlackHole => orders.swallow_everything(),
+            Kind::BlackHole => {
+                // Some of what follows may have been read already.
+                left_at = Some(stream + 2);
+                orders.swallow_everything();
+            }
             _ => {}
         }
         let body = Arrival {

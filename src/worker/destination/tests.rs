@@ -544,3 +544,54 @@ fn a_shutdown_is_hopeless_only_if_its_own_last_attempts_were_all_refused() {
     bench.destination.delivered(shipment, 0);
     assert_eq!(bench.stats().delivered(), 10);
 }
+
+#[test]
+fn what_was_not_processed_goes_again_at_once_three_times_while_nothing_gets_through() {
+    let mut bench = Bench::new(10);
+    let mut at_once = || {
+        let mut times = 0;
+        while let Some(shipment) = bench.next() {
+            match bench.destination.unprocessed(shipment) {
+                Ok(()) => times += 1,
+                Err(shipment) => {
+                    // Another one got through meanwhile, with which the count begins anew.
+                    bench.destination.in_flight += 1;
+                    bench
+                        .destination
+                        .delivered(Shipment::new(Batch::default()), 0);
+                    bench.destination.attempt_lost(shipment);
+                    break;
+                }
+            }
+        }
+        times
+    };
+    let rounds = AT_ONCE_IN_ALL / AT_ONCE;
+    for round in 0..rounds {
+        assert_eq!(at_once(), AT_ONCE, "{round}");
+    }
+    // But not without end.
+    assert_eq!(at_once(), AT_ONCE_IN_ALL - rounds * AT_ONCE);
+    assert_eq!(at_once(), 0);
+}
+
+#[test]
+fn requests_on_connections_that_were_left_hold_up_no_others() {
+    let mut bench = Bench::new(0);
+    let mut under_way = Vec::new();
+    for _ in 0..START_IN_FLIGHT {
+        bench.record(0..10);
+        under_way.push(bench.next().unwrap());
+    }
+    bench.record(0..10);
+    assert!(bench.next().is_none());
+    bench.destination.left_behind(2);
+    let other = bench.next().unwrap();
+    // They come back in the end, and count no more.
+    for shipment in under_way {
+        bench.destination.left_behind(-1);
+        bench.destination.delivered(shipment, 0);
+    }
+    bench.destination.delivered(other, 0);
+    assert_eq!(bench.destination.in_flight, 0);
+}
