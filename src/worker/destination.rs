@@ -412,18 +412,18 @@ impl Destination {
 
     /// The server did not process the request, so the same is sent again at once. Handed back if that was done a few times: then it is
     /// a failure like any other.
-    pub(crate) fn unprocessed(&mut self, mut shipment: Shipment) -> Result<(), Shipment> {
+    pub(crate) fn unprocessed(&mut self, mut shipment: Shipment) -> Option<Shipment> {
         if shipment.at_once_at != self.successes {
             shipment.at_once_at = self.successes;
             shipment.at_once_in_a_row = 0;
         }
         if shipment.at_once_in_a_row == AT_ONCE || shipment.at_once == AT_ONCE_IN_ALL {
-            return Err(shipment);
+            return Some(shipment);
         }
         shipment.at_once += 1;
         shipment.at_once_in_a_row += 1;
         self.attempt_lost(shipment);
-        Ok(())
+        None
     }
 
     /// So many more or fewer of the requests under way are on connections that were left.

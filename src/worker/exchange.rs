@@ -157,8 +157,8 @@ impl Worker {
                 let transport = flight.transport;
                 if no_answer.trouble == Trouble::Unprocessed {
                     match self.destinations[index].unprocessed(flight.shipment) {
-                        Ok(()) => return,
-                        Err(shipment) => flight.shipment = shipment,
+                        None => return,
+                        Some(shipment) => flight.shipment = shipment,
                     }
                 }
                 self.retry(flight, now, Cause::Unreachable, None);

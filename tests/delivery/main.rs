@@ -11,6 +11,7 @@ mod clock;
 mod common;
 mod endpoints;
 mod guard;
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod http2;
 mod layers;
 mod limits;
