@@ -18,10 +18,12 @@ use crate::config::TokenFile;
 /// connection and no answer can be told apart.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// HTTP/2 connections with a request under way are asked for a sign of life (PING) after a part of the request's time without any, and
-/// may take as long to give it. Both together are half of that time, so a dead connection is noticed before the request ends.
-const PING_PART: u32 = 4;
-/// But not more often than this, nor more rarely.
+/// An HTTP/2 connection that shows no sign of life for this part of a request's time, while one is under way, is asked for one
+/// (PING). It has the other part of that time to give it: a server that is busy may take a while. So a dead connection is noticed
+/// before the request ends.
+const PING_AFTER: f64 = 0.25;
+const PONG_WITHIN: f64 = 0.5;
+/// Neither is shorter than this, nor longer.
 const PING_TIMES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(10));
 
 /// An answer is read no further. One that tells of 10,000 failures has about a megabyte.
@@ -101,8 +103,8 @@ impl Transport {
             .timeout(settings.request_timeout)
             // A connection without requests is not asked: a program with nothing to deliver does not wake up.
             .http2_keep_alive_while_idle(false)
-            .http2_keep_alive_interval(ping_time(settings.request_timeout))
-            .http2_keep_alive_timeout(ping_time(settings.request_timeout))
+            .http2_keep_alive_interval(ping_time(settings.request_timeout, PING_AFTER))
+            .http2_keep_alive_timeout(ping_time(settings.request_timeout, PONG_WITHIN))
             .tcp_nodelay(true);
         if settings.is_loopback {
             builder = builder.no_proxy();
@@ -148,9 +150,9 @@ impl Transport {
     }
 }
 
-fn ping_time(request_timeout: Duration) -> Duration {
+fn ping_time(request_timeout: Duration, part: f64) -> Duration {
     let (least, most) = PING_TIMES;
-    (request_timeout / PING_PART).clamp(least, most)
+    request_timeout.mul_f64(part).clamp(least, most)
 }
 
 /// The `host` and port of the proxy that requests to `url` go through, by the rules that the client follows.

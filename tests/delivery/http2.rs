@@ -135,6 +135,34 @@ fn a_wedged_connection_delays_delivery_by_one_request_timeout_and_loses_nothing(
 }
 
 #[test]
+fn a_connection_that_answers_no_ping_is_left_before_the_request_ends() {
+    const TIMEOUT: Duration = Duration::from_secs(4);
+    over_http2(
+        "a_connection_that_answers_no_ping_is_left_before_the_request_ends",
+        || {
+            thread::scope(|scope| {
+                for fault in [Fault::ignore_pings(), Fault::black_hole()] {
+                    scope.spawn(|| {
+                        let server = server();
+                        let program = connected(&server, TIMEOUT);
+                        let name = format!("{fault:?}");
+                        server.fault(fault);
+                        program.record(500..1_000);
+                        let (flushed, took) = timed(|| program.flush());
+                        println!("{name}: delivered after {took:?}");
+                        flushed.unwrap();
+                        assert!(took < TIMEOUT, "{name}: {took:?}");
+                        let said = program.said.wait_for(Cause::Unreachable);
+                        assert!(said.what().contains("no answer to a ping"), "{said}");
+                        exact(program, &server);
+                    });
+                }
+            });
+        },
+    );
+}
+
+#[test]
 fn requests_under_way_on_a_connection_that_is_left_go_on() {
     const TIMEOUT: Duration = Duration::from_secs(2);
     over_http2(

@@ -109,7 +109,8 @@ pub(crate) async fn answer(
         breaches: Vec::new(),
         stored: Vec::new(),
     };
-    let mut answer = exchange.perform(body, &fault);
+    // It takes a while where a body is large, and connections must be served meanwhile: they answer pings.
+    let mut answer = tokio::task::block_in_place(|| exchange.perform(body, &fault));
     let ending = match fault.kind {
         Kind::Hang { .. } | Kind::ShutWindow | Kind::IgnorePings | Kind::BlackHole => {
             Some(Ending::Silence)

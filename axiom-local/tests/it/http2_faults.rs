@@ -1,7 +1,6 @@
 //! The faults of HTTP/2, as a client meets them.
 
 use std::future::poll_fn;
-use std::path::PathBuf;
 
 use axiom_local::{Fault, Server, StreamError};
 use h2::client::{ResponseFuture, SendRequest};
@@ -308,8 +307,7 @@ mod tls {
         assert_ne!(Some(&*temporary), second.ca_file());
         drop(first);
         assert!(!temporary.exists());
-        let named: PathBuf =
-            std::env::temp_dir().join(format!("axiom-local-it-{}.pem", std::process::id()));
+        let named = std::env::temp_dir().join(format!("axiom-local-it-{}.pem", std::process::id()));
         let third = Server::builder().tls(true).ca_file(&named).start().unwrap();
         assert_eq!(third.ca_file(), Some(&*named));
         drop(third);
