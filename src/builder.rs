@@ -344,6 +344,9 @@ impl Builder {
     /// How long one request may take, from connecting to the end of the answer; then it counts as failed
     /// and is retried. Default 30 s. More than a year means a year.
     ///
+    /// The next attempt uses another connection, for this one may be at fault. An HTTP/2 connection that gives no sign of life is
+    /// left after three quarters of this time, at the latest after 20 s.
+    ///
     /// # Errors
     /// Zero.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
@@ -367,6 +370,9 @@ impl Builder {
     /// It takes no longer than is of use. Where the endpoint refuses the token or the dataset, it ends at once. Where nothing
     /// listens, so that every connection is refused, it ends after a second: an endpoint that comes
     /// up within that second gets everything. The same holds for the [exit hooks](Self::exit_hooks).
+    ///
+    /// When half of it is over, requests without an answer are sent once more, on another connection. An endpoint that is merely slow
+    /// may then store their records twice.
     ///
     /// # Errors
     /// Zero.
