@@ -159,6 +159,71 @@ fn an_error_is_told_with_its_causes() {
     );
 }
 
+/// The `exception.type` of an event with this error.
+fn exception_type(error: &(dyn Error + 'static)) -> String {
+    let records = recorded(|| info!(error, "event"));
+    let attributes = attributes(records.event("event"));
+    attributes["exception.type"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_anyhow_error_has_the_type_of_the_first_cause_that_tells_one() {
+    use anyhow::{Context, anyhow};
+
+    let io = || std::fs::File::open("/there/is/no/such/file");
+    let wrapped = anyhow::Error::from(io().unwrap_err());
+    assert_eq!(exception_type(wrapped.as_ref()), "Os");
+    let context = io().context("Broken(pipe)").context("while reading");
+    assert_eq!(exception_type(context.unwrap_err().as_ref()), "Os");
+    let context = Err::<(), _>(failure()).with_context(|| "Timeout {");
+    assert_eq!(exception_type(context.unwrap_err().as_ref()), "Failure");
+    // A message alone is of no type.
+    assert_eq!(exception_type(anyhow!("Timeout").as_ref()), "Error");
+    assert_eq!(
+        exception_type(anyhow!("Timeout").context("Late").as_ref()),
+        "Error"
+    );
+}
+
+#[test]
+fn a_word_of_the_message_is_no_exception_type() {
+    /// Shows its message by `Debug` as well, as the reports of some crates do.
+    struct Report(&'static str);
+    impl fmt::Debug for Report {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+    impl fmt::Display for Report {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+    impl Error for Report {}
+    let messages = [
+        "Timeout",
+        "Broken(pipe)",
+        "Broken {pipe",
+        "Timeout: late",
+        "Timeout at 5",
+        "timeout(5)",
+        "",
+        "Ünicode",
+        "\"quoted\"",
+        "a::b",
+        "::",
+    ];
+    for message in messages {
+        assert_eq!(exception_type(&Report(message)), "Error", "{message}");
+    }
+    let number = "x".parse::<i32>().unwrap_err();
+    assert_eq!(exception_type(&number), "ParseIntError");
+    assert_eq!(exception_type(&std::fmt::Error), "Error");
+    assert_eq!(exception_type(&std::sync::mpsc::RecvError), "RecvError");
+    let path = reqwest::Client::new().get("no url").build().unwrap_err();
+    assert_eq!(exception_type(&path), "reqwest::Error");
+}
+
 #[test]
 fn bytes_are_hex() {
     let bytes: &[u8] = &[0, 1, 0xab, 0xff];
