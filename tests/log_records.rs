@@ -78,6 +78,7 @@ fn a_log_record_is_an_event_from_where_it_was_really_made() {
     // Nothing is left of how they came here.
     for event in &events {
         assert_eq!(event.get("attributes"), None, "{event}");
+        assert_eq!(event.get("event.name"), None, "{event}");
     }
     assert_eq!(text(&events[0], "code.file.path"), file!());
     assert_eq!(events[0].get("code.line.number").unwrap(), line);

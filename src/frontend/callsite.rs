@@ -47,7 +47,8 @@ pub(crate) struct FieldPlan {
 
 #[derive(Debug)]
 pub(crate) struct Callsite {
-    /// `,"level":…,"target":…` and, on request, where in the source. Of a `log` record only the level.
+    /// `,"level":…,"target":…`, the event's name if it has one and, on request, where in the source. Of a `log` record
+    /// only the level.
     pub(crate) event: Box<[u8]>,
     /// `"level":…,"target":…,` as attributes among the event's own fields, which go before.
     pub(crate) entry: Box<[u8]>,
@@ -83,6 +84,10 @@ impl Callsite {
         if !is_log {
             event.extend_from_slice(b",\"target\":");
             json::put_str(&mut event, metadata.target(), NAME_BYTES);
+            if let Some(name) = event_name(metadata) {
+                event.extend_from_slice(b",\"event.name\":");
+                json::put_str(&mut event, name, NAME_BYTES);
+            }
             event.extend_from_slice(&location);
         }
         let entry = entry(metadata, &event);
@@ -114,6 +119,18 @@ fn span_name<'a>(metadata: &'a Metadata<'_>) -> &'a str {
         .into_iter()
         .find(|name| !name.is_empty())
         .unwrap_or("span")
+}
+
+/// The name that the application gave an event. A macro makes up `event src/main.rs:12` for those without.
+fn event_name<'a>(metadata: &'a Metadata<'_>) -> Option<&'a str> {
+    let name = metadata.name();
+    let place = name
+        .strip_prefix("event ")
+        .and_then(|place| place.rsplit_once(':'));
+    let is_made_up = place.is_some_and(|(file, line)| {
+        metadata.file() == Some(file) && line.parse().ok() == metadata.line()
+    });
+    (metadata.is_event() && !is_made_up && !name.is_empty()).then_some(name)
 }
 
 /// The members of an event's line as attributes, beside the event's own fields: of one name, those go before.
