@@ -18,6 +18,7 @@ use crate::error::BuildError;
 use crate::exit;
 use crate::fence;
 use crate::fork::Process;
+use crate::frontend::json::Ansi;
 use crate::frontend::{AxiomLayer, CallsiteOptions, Options, Placement};
 use crate::guard::Guard;
 use crate::late::Late;
@@ -56,6 +57,12 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
             placement: Placement {
                 fields: config.field_placement,
                 tags: config.labels.names().into(),
+            },
+            text_fields: config.text_fields.iter().cloned().collect(),
+            ansi: if config.keep_ansi {
+                Ansi::Keep
+            } else {
+                Ansi::Strip
             },
         },
         labels: config.labels.members().into(),

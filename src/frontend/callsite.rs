@@ -4,7 +4,7 @@ use once_cell::race::OnceBox;
 use std::collections::HashMap;
 use tracing_core::{Level, Metadata};
 
-use super::json::{self, Piece};
+use super::json::{self, Ansi, Piece};
 use super::placement::Placement;
 
 /// Axiom's limit for a field name is 200 bytes (docs/limits); ours may live under `attributes.custom.`.
@@ -43,6 +43,8 @@ pub(crate) struct FieldPlan {
     pub(crate) shortened: bool,
     /// Not in `attributes` itself.
     pub(crate) is_outer: bool,
+    /// Its values are text, whatever their type.
+    pub(crate) is_text: bool,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,8 @@ pub(crate) struct Callsite {
     pub(crate) is_log: bool,
     /// The application describes exceptions itself.
     pub(crate) has_exception: bool,
+    /// Of texts that are recorded here.
+    pub(crate) ansi: Ansi,
 }
 
 impl Callsite {
@@ -102,13 +106,14 @@ impl Callsite {
             entry: entry.into(),
             span: span.into(),
             name: name.into(),
-            fields: plan_fields(metadata, is_log, &options.placement),
+            fields: plan_fields(metadata, is_log, options),
             is_error: *metadata.level() == Level::ERROR,
             is_log,
             has_exception: metadata
                 .fields()
                 .iter()
                 .any(|field| field.name().starts_with("exception.")),
+            ansi: options.ansi,
         }
     }
 }
@@ -153,7 +158,11 @@ fn entry(metadata: &Metadata<'_>, event: &[u8]) -> Vec<u8> {
     entry
 }
 
-fn plan_fields(metadata: &Metadata<'_>, is_log: bool, placement: &Placement) -> Box<[FieldPlan]> {
+fn plan_fields(
+    metadata: &Metadata<'_>,
+    is_log: bool,
+    options: &CallsiteOptions,
+) -> Box<[FieldPlan]> {
     let mut slots = HashMap::new();
     let plan = |(index, field): (usize, tracing_core::Field)| {
         let name = field.name();
@@ -184,7 +193,12 @@ fn plan_fields(metadata: &Metadata<'_>, is_log: bool, placement: &Placement) -> 
             key: Piece::new(&key),
             role,
             shortened: kept.len() < name.len(),
-            is_outer: placement.is_outer(kept),
+            is_outer: options.placement.is_outer(kept),
+            is_text: match role {
+                Role::Attribute => options.text_fields.iter().any(|text| text == name),
+                // What has a meaning of its own is text; only a line's number is one.
+                role => role != Role::LogLine,
+            },
         }
     };
     metadata.fields().iter().enumerate().map(plan).collect()
@@ -206,6 +220,9 @@ pub(crate) struct CallsiteOptions {
     /// `code.file.path` and `code.line.number`
     pub(crate) source_location: bool,
     pub(crate) placement: Placement,
+    /// Fields that are text, whatever the type of their values.
+    pub(crate) text_fields: Box<[String]>,
+    pub(crate) ansi: Ansi,
 }
 
 /// Every callsite seen so far: buckets of chains that only grow.

@@ -11,7 +11,7 @@ use tracing_core::Field;
 use tracing_core::field::Visit;
 
 use super::callsite::{Callsite, FieldPlan, NAME_BYTES, Role};
-use super::json;
+use super::json::{self, Ansi};
 use super::members::Fields;
 
 /// One value at most. With a message and all attributes at their caps, the labels (64 KiB) and the rest,
@@ -81,11 +81,11 @@ pub(crate) struct FieldVisitor<'a> {
 impl FieldVisitor<'_> {
     /// `write` appends one JSON value of at most so many bytes and says whether it is whole.
     #[inline]
-    fn put(&mut self, field: &Field, write: impl FnOnce(&mut Vec<u8>, usize) -> bool) {
+    fn put(&mut self, field: &Field, write: impl FnOnce(&mut Vec<u8>, usize, &FieldPlan) -> bool) {
         let Some((plan, out, cap)) = self.begin(field) else {
             return;
         };
-        let whole = write(out, cap);
+        let whole = write(out, cap, plan);
         match plan.role {
             Role::Attribute => out.push(b','),
             role => finish_text(role, out),
@@ -130,7 +130,19 @@ impl FieldVisitor<'_> {
     }
 
     fn put_user_fmt(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        self.put(field, |out, cap| put_caught(out, value, cap));
+        let ansi = self.callsite.ansi;
+        self.put(field, |out, cap, _| put_caught(out, value, cap, ansi));
+    }
+
+    fn put_integer<I: itoa::Integer>(&mut self, field: &Field, value: I, put: fn(&mut Vec<u8>, I)) {
+        self.put(field, |out, _, plan| {
+            if plan.is_text {
+                json::put_digits(out, value);
+            } else {
+                put(out, value);
+            }
+            true
+        });
     }
 
     /// A value of the `valuable` crate, as nested JSON.
@@ -139,15 +151,18 @@ impl FieldVisitor<'_> {
         let Some(plan) = self.callsite.fields.get(field.index()) else {
             return self.put_user_fmt(field, format_args!("{value:?}"));
         };
-        if plan.role != Role::Attribute {
-            // These are text.
-            return self.put_user_fmt(field, format_args!("{value:?}"));
+        if plan.is_text {
+            return match value {
+                valuable::Value::String(text) => self.record_str(field, text),
+                value => self.put_user_fmt(field, format_args!("{value:?}")),
+            };
         }
         let room = self.fields.room();
         let mut members = 0;
-        self.put(field, |out, cap| {
+        let ansi = self.callsite.ansi;
+        self.put(field, |out, cap, plan| {
             caught(out, |out| {
-                let nested = super::nested::put(out, value, cap, plan.key.len(), room);
+                let nested = super::nested::put(out, value, cap, plan.key.len(), room, ansi);
                 members = nested.members;
                 Ok(nested.is_whole)
             })
@@ -161,7 +176,8 @@ impl FieldVisitor<'_> {
             return;
         }
         let (out, message) = (&mut self.special.exception, &mut self.special.error);
-        let mut whole = put_caught(message, format_args!("{error}"), STATUS_MESSAGE_BYTES);
+        let ansi = self.callsite.ansi;
+        let mut whole = put_caught(message, format_args!("{error}"), STATUS_MESSAGE_BYTES, ansi);
         out.extend_from_slice(b"\"exception.message\":");
         out.extend_from_slice(message);
         out.extend_from_slice(b",\"exception.type\":");
@@ -169,7 +185,12 @@ impl FieldVisitor<'_> {
         out.push(b',');
         if catch_unwind(AssertUnwindSafe(|| error.source().is_some())).unwrap_or(false) {
             out.extend_from_slice(b"\"exception.stacktrace\":");
-            whole &= put_caught(out, format_args!("{}", Causes(error)), EXCEPTION_BYTES);
+            whole &= put_caught(
+                out,
+                format_args!("{}", Causes(error)),
+                EXCEPTION_BYTES,
+                ansi,
+            );
             out.push(b',');
         }
         if !whole {
@@ -178,24 +199,16 @@ impl FieldVisitor<'_> {
     }
 }
 
-/// What has a meaning of its own is text, whatever the value was; only a line's number is one.
+/// An empty `otel.name` or description says nothing; a span without a name is no span to Axiom.
 fn finish_text(role: Role, text: &mut Vec<u8>) {
-    if role == Role::LogLine {
-        return;
-    }
-    if text.first() != Some(&b'"') {
-        text.insert(0, b'"');
-        text.push(b'"');
-    }
-    // An empty `otel.name` or description says nothing; a span without a name is no span to Axiom.
-    if role != Role::Message && text.len() == 2 {
+    if !matches!(role, Role::LogLine | Role::Message) && text.len() == 2 {
         text.clear();
     }
 }
 
 /// Appends what a value of the application's formats to, or what became of that.
-fn put_caught(out: &mut Vec<u8>, value: fmt::Arguments<'_>, cap: usize) -> bool {
-    caught(out, |out| json::put_fmt(out, value, cap))
+fn put_caught(out: &mut Vec<u8>, value: fmt::Arguments<'_>, cap: usize, ansi: Ansi) -> bool {
+    caught(out, |out| json::put_fmt(out, value, cap, ansi))
 }
 
 /// Runs code of the application's that appends one JSON value.
@@ -365,53 +378,51 @@ impl Visit for FieldVisitor<'_> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, |out, _| {
-            json::put_f64(out, value);
+        self.put(field, |out, _, plan| {
+            if plan.is_text {
+                json::put_f64_text(out, value);
+            } else {
+                json::put_f64(out, value);
+            }
             true
         });
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, |out, _| {
-            json::put_i64(out, value);
-            true
-        });
+        self.put_integer(field, value, json::put_i64);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, |out, _| {
-            json::put_u64(out, value);
-            true
-        });
+        self.put_integer(field, value, json::put_u64);
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
-        self.put(field, |out, _| {
-            json::put_i128(out, value);
-            true
-        });
+        self.put_integer(field, value, json::put_i128);
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        self.put(field, |out, _| {
-            json::put_u128(out, value);
-            true
-        });
+        self.put_integer(field, value, json::put_u128);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, |out, _| {
-            json::put_bool(out, value);
+        self.put(field, |out, _, plan| {
+            if plan.is_text {
+                let text = if value { "true" } else { "false" };
+                json::put_str(out, text, usize::MAX);
+            } else {
+                json::put_bool(out, value);
+            }
             true
         });
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, |out, cap| json::put_str(out, value, cap));
+        let ansi = self.callsite.ansi;
+        self.put(field, |out, cap, _| json::put_text(out, value, cap, ansi));
     }
 
     fn record_bytes(&mut self, field: &Field, value: &[u8]) {
-        self.put(field, |out, cap| json::put_hex(out, value, cap));
+        self.put(field, |out, cap, _| json::put_hex(out, value, cap));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
