@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Wea
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use futures_channel::{mpsc, oneshot};
 use reqwest::header::HeaderValue;
-use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{Config, Destination, Endpoint};
 use crate::diag::{Cause, Diag, Diagnostic, Sink};
@@ -116,7 +116,7 @@ impl Drop for Pipeline {
 
 impl Pipeline {
     fn new(config: Arc<Config>) -> Result<Self, BuildError> {
-        let (commands, received) = mpsc::unbounded_channel();
+        let (commands, received) = mpsc::unbounded();
         let shared = shared(&config);
         let sources = destinations(&config)
             .into_iter()
@@ -148,7 +148,7 @@ impl Pipeline {
             config,
             process: Process::new(),
             shared,
-            commands: mpsc::unbounded_channel().0,
+            commands: mpsc::unbounded().0,
             thread: Mutex::new(None),
             late: Late::default(),
             lost_before: AtomicU64::new(0),
@@ -306,7 +306,10 @@ impl Pipeline {
             .collect();
         let (reply, replied) = oneshot::channel();
         // If the worker is gone, the reply's other end is dropped with the command.
-        drop(self.commands.send(Command::Flush { marks, reply }));
+        drop(
+            self.commands
+                .unbounded_send(Command::Flush { marks, reply }),
+        );
         replied
     }
 
@@ -317,7 +320,7 @@ impl Pipeline {
         }
         let (reply, replied) = oneshot::channel();
         self.commands
-            .send(Command::Shutdown { deadline, reply })
+            .unbounded_send(Command::Shutdown { deadline, reply })
             .ok()
             .map(|()| replied)
     }
