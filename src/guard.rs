@@ -10,7 +10,7 @@ use futures_channel::oneshot;
 
 use crate::error::FlushError;
 use crate::pipeline::Pipeline;
-use crate::stats::Stats;
+use crate::stats::{Counters, Stats};
 use crate::worker::Flushed;
 
 /// What a caller waits beyond its deadline for the worker's last word: the worker drops what is left
@@ -44,9 +44,13 @@ impl Guard {
     }
 
     /// What became of everything recorded so far.
+    ///
+    /// In a forked child these are the child's own records: all zero if it has made none.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.pipeline.here().stats()
+        let nothing = || Counters::default().snapshot(|| 0);
+        let pipeline = self.pipeline.existing();
+        pipeline.map_or_else(nothing, |pipeline| pipeline.stats())
     }
 
     /// Delivers everything that was recorded before this call, and waits for it, at most so long.

@@ -137,6 +137,7 @@ mod integration;
 mod late;
 mod pipeline;
 mod queue;
+mod running;
 mod schema;
 mod span_ext;
 mod stats;

@@ -5,11 +5,12 @@
 //! stays the parent's.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use futures_channel::{mpsc, oneshot};
+use once_cell::race::OnceBox;
 use reqwest::header::HeaderValue;
 
 use crate::config::{Config, Destination, Endpoint};
@@ -23,6 +24,7 @@ use crate::frontend::{AxiomLayer, CallsiteOptions, Options, Placement};
 use crate::guard::Guard;
 use crate::late::Late;
 use crate::queue::{Mark, Queue, Signal};
+use crate::running;
 use crate::stats::{Counters, DropReason, Stats};
 use crate::worker::{
     self, Command, Credentials, Encoder, Flushed, Heartbeat, Layout, Shared, Source,
@@ -39,12 +41,10 @@ pub(crate) struct Pipeline {
     late: Late,
     /// Losses that some receipt has told of.
     lost_before: AtomicU64,
-    /// In a child of the process that this was made in.
-    child: OnceLock<Arc<Pipeline>>,
+    /// In a child of the process that this was made in. Set without a lock: the thread that would hold it may be one
+    /// that a fork left behind.
+    child: OnceBox<Arc<Pipeline>>,
 }
-
-/// All pipelines of the program, for what happens at its end.
-static ALL: Mutex<Vec<Weak<Pipeline>>> = Mutex::new(Vec::new());
 
 /// Starts the worker. Opens no connection and reads no file: the worker does, on its own thread.
 pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
@@ -71,36 +71,9 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
     if pipeline.has_exit_hooks() {
         exit::install(pipeline.shutdown_timeout());
     }
-    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
-    all.retain(|pipeline| pipeline.strong_count() > 0);
-    all.push(Arc::downgrade(&pipeline));
-    drop(all);
+    running::add(&pipeline);
     let layer = AxiomLayer::new(Arc::clone(&pipeline), options);
     Ok((layer, Guard::new(pipeline)))
-}
-
-/// The pipelines that are still in use in this process. A forked child that recorded nothing has none.
-pub(crate) fn all() -> Vec<Arc<Pipeline>> {
-    let Some(all) = try_for_a_while(&ALL) else {
-        return Vec::new();
-    };
-    let all = all.iter().filter_map(Weak::upgrade);
-    all.filter_map(|pipeline| pipeline.existing().cloned())
-        .collect()
-}
-
-/// Whoever holds it is about to let go, unless it is a thread that a fork left behind or one that aborts: the end of a
-/// program does not depend on them.
-fn try_for_a_while<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    const TRIES: u32 = 100;
-    for _ in 0..TRIES {
-        match mutex.try_lock() {
-            Ok(guard) => return Some(guard),
-            Err(TryLockError::Poisoned(guard)) => return Some(guard.into_inner()),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
-        }
-    }
-    None
 }
 
 impl Drop for Pipeline {
@@ -134,7 +107,7 @@ impl Pipeline {
             thread: Mutex::new(Some(thread)),
             late: Late::default(),
             lost_before: AtomicU64::new(0),
-            child: OnceLock::new(),
+            child: OnceBox::new(),
         })
     }
 
@@ -152,7 +125,7 @@ impl Pipeline {
             thread: Mutex::new(None),
             late: Late::default(),
             lost_before: AtomicU64::new(0),
-            child: OnceLock::new(),
+            child: OnceBox::new(),
         }
     }
 
@@ -168,16 +141,29 @@ impl Pipeline {
 
     #[cold]
     fn in_child(self: &Arc<Self>) -> &Arc<Self> {
-        let child = self.child.get_or_init(|| {
+        let child = self.child(|| {
             let config = Arc::clone(&self.config);
             // No thread to be had: what the child records is counted.
-            let child = Self::new(config).unwrap_or_else(|_| Self::closed(self.config.clone()));
-            if child.has_exit_hooks() {
-                exit::install(child.shutdown_timeout());
-            }
-            Arc::new(child)
+            Self::new(config).unwrap_or_else(|_| Self::closed(self.config.clone()))
         });
         child.here()
+    }
+
+    /// The pipeline of a child of this process. Several threads of the child may make one, and the first is kept; the worker of
+    /// another ends when that is dropped.
+    fn child(&self, make: impl FnOnce() -> Self) -> &Arc<Self> {
+        if let Some(child) = self.child.get() {
+            return child;
+        }
+        let made = Arc::new(make());
+        let child = self.child.get_or_init(|| Box::new(Arc::clone(&made)));
+        if Arc::ptr_eq(child, &made) {
+            if child.has_exit_hooks() && child.is_open() {
+                exit::install(child.shutdown_timeout());
+            }
+            running::add(child);
+        }
+        child
     }
 
     /// Like [`here`](Self::here), but a child that has recorded nothing is given no pipeline.
@@ -194,8 +180,8 @@ impl Pipeline {
         if self.process.is_this() {
             return self;
         }
-        let closed = || Arc::new(Self::closed(Arc::clone(&self.config)));
-        self.child.get_or_init(closed).here_or_closed()
+        let closed = || Self::closed(Arc::clone(&self.config));
+        self.child(closed).here_or_closed()
     }
 
     pub(crate) fn events(&self) -> &Queue {
@@ -440,21 +426,4 @@ fn secret_header(text: &str) -> Result<HeaderValue, BuildError> {
     let mut value = header(text)?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pipeline_is_found_whoever_looks_for_it_at_the_same_time() {
-        let builder = crate::builder().url("http://localhost:1").token("t");
-        let (_layer, _guard) = builder.dataset("d").diagnostics(false).build().unwrap();
-        let find = || (0..20_000).all(|_| !all().is_empty());
-        std::thread::scope(|scope| {
-            let finders = [(); 4].map(|()| scope.spawn(find));
-            let found = finders.map(|finder| finder.join().unwrap());
-            assert_eq!(found, [true; 4]);
-        });
-    }
 }
