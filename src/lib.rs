@@ -143,6 +143,7 @@ mod span_ext;
 mod stats;
 mod sync;
 mod trace;
+mod witness;
 mod worker;
 
 pub use crate::builder::{Builder, builder};
