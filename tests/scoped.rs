@@ -166,23 +166,6 @@ fn the_client_s_records_arrive_though_the_doctor_was_there_first() {
     );
 }
 
-#[test]
-fn the_client_s_records_arrive_though_the_layer_that_sent_first_is_gone() {
-    alone(
-        "the_client_s_records_arrive_though_the_layer_that_sent_first_is_gone",
-        |test| {
-            ten_of_ten(test, |url, guard| {
-                let (other, other_guard) = builder(url).build().unwrap();
-                let subscriber = tracing_subscriber::registry().with(other);
-                tracing::subscriber::with_default(subscriber, || info!("of the other"));
-                drop(other_guard);
-                info!("one");
-                guard.flush(LONG).unwrap();
-            });
-        },
-    );
-}
-
 /// Nobody is asked about a callsite that all want, so each question costs.
 #[test]
 fn a_global_subscriber_that_comes_later_is_asked_no_more_than_without_us() {
