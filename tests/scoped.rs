@@ -5,7 +5,6 @@
 //! their connections are of the same crates.
 
 #[path = "common/child.rs"]
-#[expect(dead_code, reason = "the other binaries need the rest")]
 mod child;
 
 use std::io::{BufRead, BufReader, Lines, Read};
@@ -90,8 +89,6 @@ impl<S: Subscriber> Layer<S> for Seen {
         self.events.fetch_add(1, Ordering::Relaxed);
     }
 }
-
-const CONNECTING: &str = "connecting to";
 
 /// Ten requests of the application's own on this thread, each on a connection of its own.
 fn ten_requests(url: &str) {
