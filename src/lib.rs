@@ -71,7 +71,7 @@
 //!
 //! Fields keep their types, and go into `attributes` unless [`field_placement`](Builder::field_placement) says otherwise.
 //! NaN and infinities are null; bytes are hex; what is recorded by `%` or `?` is text; a `None` and a field that stays
-//! `Empty` are absent.
+//! `Empty` are absent. An `f32` reads with the digits of an `f64`, 0.10000000149011612 for 0.1, since tracing makes one of it.
 //!
 //! An integer is always a number, because a field of a dataset has one type. Axiom's integers have 64 bits with a sign. A larger one (a
 //! `u64` from 2⁶³ on, too) is sent as the nearest float, and Axiom turns a field of integers into one of floats when the
