@@ -7,16 +7,18 @@
 mod signals;
 
 use std::panic::PanicHookInfo;
-use std::sync::{Arc, Mutex, Once};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use futures_channel::oneshot;
 
 use crate::diag::{Cause, Diagnostic};
 use crate::fence;
 use crate::frontend;
 use crate::guard::{block_until, end_all, flush_all};
-use crate::pipeline::{self, Pipeline};
+use crate::pipeline::Pipeline;
+use crate::running;
 use crate::stats::DropReason;
 
 /// Installs the panic hook and the signal handlers, once for the process.
@@ -32,15 +34,18 @@ pub(crate) fn watch_panics() {
     if std::thread::panicking() {
         return;
     }
-    static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(install_panic_hook);
+    // Not a `Once`: a forked child would wait for a thread that is just installing it in its parent.
+    static INSTALLED: AtomicBool = AtomicBool::new(false);
+    if !INSTALLED.swap(true, Ordering::AcqRel) {
+        install_panic_hook();
+    }
 }
 
 dtor::declarative::dtor! {
     /// Runs when `main` returns and on `process::exit`, while other threads still run.
     #[dtor(unsafe)]
     fn at_exit() {
-        let pipelines = pipeline::all();
+        let pipelines = running::all();
         // The worker can not wait for itself: a diagnostics hook that exits runs on its thread.
         if !fence::is_raised() {
             let hooked = pipelines.iter().filter(|pipeline| pipeline.has_exit_hooks());
@@ -111,7 +116,7 @@ fn deliver() {
     if fence::is_raised() {
         return;
     }
-    let mut pipelines = pipeline::all();
+    let mut pipelines = running::all();
     pipelines.retain(|pipeline| pipeline.has_exit_hooks());
     flush_all(&pipelines);
 }
@@ -132,7 +137,7 @@ fn install_panic_hook() {
             signals::finish();
         } else if !fence::is_raised() && ASKS.admits() {
             // The stack unwinds and may be caught: nobody is kept waiting.
-            for pipeline in pipeline::all() {
+            for pipeline in running::all() {
                 drop(pipeline.ask_for_flush());
             }
         }

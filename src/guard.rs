@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use futures_channel::oneshot;
 
 use crate::error::FlushError;
 use crate::pipeline::Pipeline;
@@ -56,12 +56,13 @@ impl Guard {
     }
 
     /// What became of everything recorded so far.
+    ///
+    /// In a forked child these are the child's own records: all zero if it has made none.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        match self.here() {
-            Some(pipeline) => pipeline.stats(),
-            None => Counters::default().snapshot(|| 0),
-        }
+        let nothing = || Counters::default().snapshot(|| 0);
+        let pipeline = self.pipeline.as_ref().and_then(Pipeline::existing);
+        pipeline.map_or_else(nothing, |pipeline| pipeline.stats())
     }
 
     /// Delivers everything that was recorded before this call, and waits for it, at most so long.
@@ -280,8 +281,6 @@ impl Wake for Woken {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::oneshot;
-
     use super::*;
     use crate::stats::DropReason;
 

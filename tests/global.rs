@@ -4,6 +4,8 @@
 #[path = "common/mod.rs"]
 #[expect(dead_code, reason = "the other binaries need the rest")]
 mod common;
+#[path = "common/no_tokio.rs"]
+mod no_tokio;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -33,7 +35,10 @@ impl Turn {
         let _turn: MutexGuard<'_, ()> = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let run = RUN.get_or_init(|| {
             let (layer, run) = Run::start();
-            tracing_subscriber::registry().with(layer).init();
+            tracing_subscriber::registry()
+                .with(no_tokio::filter())
+                .with(layer)
+                .init();
             run
         });
         let (seen, dropped) = (run.server.all_events().len(), run.guard.stats().dropped());

@@ -1,5 +1,6 @@
 //! What runs on the application's threads: an event or a closed span becomes one NDJSON line.
 
+mod ansi;
 mod callsite;
 mod current;
 mod home;

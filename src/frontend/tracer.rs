@@ -395,14 +395,19 @@ impl Tracer {
         value: &TagValue,
     ) {
         let mut json = Vec::new();
-        let is_whole = value.put(&mut json, VALUE_BYTES);
+        let options = self.callsites.options();
+        let is_whole = if value.is_text() || options.is_text(name) {
+            value.put_text(&mut json, VALUE_BYTES, options.ansi)
+        } else {
+            value.put(&mut json, VALUE_BYTES)
+        };
         let mut special = Special::default();
         let is_special = special.set(name, &json);
         let kept = &name[..json::floor_char_boundary(name, KEY_BYTES)];
         let mut key = Vec::with_capacity(kept.len() + 3);
         json::put_str(&mut key, kept, usize::MAX);
         key.push(b':');
-        let is_outer = self.callsites.placement().is_outer(kept);
+        let is_outer = options.placement.is_outer(kept);
         let callsite = self.callsites.of(metadata);
         span.with(|content| {
             if is_special {

@@ -11,7 +11,7 @@ use tracing_core::Field;
 use tracing_core::field::Visit;
 
 use super::callsite::{Callsite, FieldPlan, NAME_BYTES, Role, role_in_span};
-use super::json;
+use super::json::{self, Ansi};
 use super::members::Fields;
 
 /// One value at most. With a message and all attributes at their caps, the labels (64 KiB) and the rest,
@@ -95,11 +95,11 @@ pub(crate) struct FieldVisitor<'a> {
 impl FieldVisitor<'_> {
     /// `write` appends one JSON value of at most so many bytes and says whether it is whole.
     #[inline]
-    fn put(&mut self, field: &Field, write: impl FnOnce(&mut Vec<u8>, usize) -> bool) {
+    fn put(&mut self, field: &Field, write: impl FnOnce(&mut Vec<u8>, usize, &FieldPlan) -> bool) {
         let Some((plan, out, cap)) = self.begin(field) else {
             return;
         };
-        let whole = write(out, cap);
+        let whole = write(out, cap, plan);
         match plan.role {
             Role::Attribute => out.push(b','),
             role => finish_text(role, out),
@@ -144,7 +144,19 @@ impl FieldVisitor<'_> {
     }
 
     fn put_user_fmt(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        self.put(field, |out, cap| put_caught(out, value, cap));
+        let ansi = self.callsite.ansi;
+        self.put(field, |out, cap, _| put_caught(out, value, cap, ansi));
+    }
+
+    fn put_integer<I: itoa::Integer>(&mut self, field: &Field, value: I, put: fn(&mut Vec<u8>, I)) {
+        self.put(field, |out, _, plan| {
+            if plan.is_text {
+                json::put_digits(out, value);
+            } else {
+                put(out, value);
+            }
+            true
+        });
     }
 
     /// A value of the `valuable` crate, as nested JSON.
@@ -153,15 +165,18 @@ impl FieldVisitor<'_> {
         let Some(plan) = self.callsite.fields.get(field.index()) else {
             return self.put_user_fmt(field, format_args!("{value:?}"));
         };
-        if plan.role != Role::Attribute {
-            // These are text.
-            return self.put_user_fmt(field, format_args!("{value:?}"));
+        if plan.is_text {
+            return match value {
+                valuable::Value::String(text) => self.record_str(field, text),
+                value => self.put_user_fmt(field, format_args!("{value:?}")),
+            };
         }
         let room = self.fields.room();
         let mut members = 0;
-        self.put(field, |out, cap| {
+        let ansi = self.callsite.ansi;
+        self.put(field, |out, cap, plan| {
             caught(out, |out| {
-                let nested = super::nested::put(out, value, cap, plan.key.len(), room);
+                let nested = super::nested::put(out, value, cap, plan.key.len(), room, ansi);
                 members = nested.members;
                 Ok(nested.is_whole)
             })
@@ -175,7 +190,8 @@ impl FieldVisitor<'_> {
             return;
         }
         let (out, message) = (&mut self.special.exception, &mut self.special.error);
-        let mut whole = put_caught(message, format_args!("{error}"), STATUS_MESSAGE_BYTES);
+        let ansi = self.callsite.ansi;
+        let mut whole = put_caught(message, format_args!("{error}"), STATUS_MESSAGE_BYTES, ansi);
         out.extend_from_slice(b"\"exception.message\":");
         out.extend_from_slice(message);
         out.extend_from_slice(b",\"exception.type\":");
@@ -183,7 +199,12 @@ impl FieldVisitor<'_> {
         out.push(b',');
         if catch_unwind(AssertUnwindSafe(|| error.source().is_some())).unwrap_or(false) {
             out.extend_from_slice(b"\"exception.stacktrace\":");
-            whole &= put_caught(out, format_args!("{}", Causes(error)), EXCEPTION_BYTES);
+            whole &= put_caught(
+                out,
+                format_args!("{}", Causes(error)),
+                EXCEPTION_BYTES,
+                ansi,
+            );
             out.push(b',');
         }
         if !whole {
@@ -192,24 +213,16 @@ impl FieldVisitor<'_> {
     }
 }
 
-/// What has a meaning of its own is text, whatever the value was; only a line's number is one.
+/// An empty `otel.name` or description says nothing; a span without a name is no span to Axiom.
 fn finish_text(role: Role, text: &mut Vec<u8>) {
-    if role == Role::LogLine {
-        return;
-    }
-    if text.first() != Some(&b'"') {
-        text.insert(0, b'"');
-        text.push(b'"');
-    }
-    // An empty `otel.name` or description says nothing; a span without a name is no span to Axiom.
-    if role != Role::Message && text.len() == 2 {
+    if !matches!(role, Role::LogLine | Role::Message) && text.len() == 2 {
         text.clear();
     }
 }
 
 /// Appends what a value of the application's formats to, or what became of that.
-fn put_caught(out: &mut Vec<u8>, value: fmt::Arguments<'_>, cap: usize) -> bool {
-    caught(out, |out| json::put_fmt(out, value, cap))
+fn put_caught(out: &mut Vec<u8>, value: fmt::Arguments<'_>, cap: usize, ansi: Ansi) -> bool {
+    caught(out, |out| json::put_fmt(out, value, cap, ansi))
 }
 
 /// Runs code of the application's that appends one JSON value.
@@ -230,48 +243,143 @@ fn caught(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>) -> Result<bool, fmt:
     false
 }
 
-/// A `dyn Error` does not tell its type, but what `Debug` begins with does: the name of a struct, or of
-/// an enum's variant.
+/// Appends the type of an error, or of the first of its causes that tells one.
+///
+/// A `dyn Error` does not tell its type, but what a derived `Debug` begins with does: the name of a struct, or of an
+/// enum's variant. An `anyhow::Error` shows a message or `Error { context: …, source: … }` instead, and what it wraps is
+/// among its causes.
 fn put_type(out: &mut Vec<u8>, error: &(dyn Error + 'static)) {
-    /// Takes the first word, and then ends the formatting by an error.
-    struct Word<'a> {
-        out: &'a mut Vec<u8>,
-        left: usize,
-    }
-    impl fmt::Write for Word<'_> {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            let word = text
-                .split(|char: char| !char.is_alphanumeric() && !matches!(char, '_' | ':'))
-                .next()
-                .unwrap_or_default();
-            let fits = json::floor_char_boundary(word, self.left);
-            // Nothing in a word needs an escape.
-            self.out.extend_from_slice(&word.as_bytes()[..fits]);
-            self.left -= fits;
-            if fits < text.len() {
-                Err(fmt::Error)
-            } else {
-                Ok(())
-            }
-        }
-    }
     out.push(b'"');
     let start = out.len();
-    let mut word = Word {
+    let found = catch_unwind(AssertUnwindSafe(|| {
+        let mut next = Some(error);
+        for _ in 0..=ERROR_CAUSES {
+            let Some(error) = next else { break };
+            if put_type_of(out, error) {
+                return;
+            }
+            next = error.source();
+        }
+        out.extend_from_slice(NO_TYPE);
+    }));
+    if let Err(payload) = found {
+        std::mem::forget(payload);
+        out.truncate(start);
+        out.extend_from_slice(NO_TYPE);
+    }
+    out.push(b'"');
+}
+
+/// Stands for the type of an error that does not tell it. As a name it tells nothing either, so a cause's is preferred.
+const NO_TYPE: &[u8] = b"Error";
+
+/// Appends the type that the error's own `Debug` tells. `false`: it tells none, and nothing was appended.
+fn put_type_of(out: &mut Vec<u8>, error: &(dyn Error + 'static)) -> bool {
+    let start = out.len();
+    let mut beginning = Beginning {
         out,
         left: NAME_BYTES,
     };
-    let panicked = catch_unwind(AssertUnwindSafe(|| {
-        fmt::write(&mut word, format_args!("{error:?}")).is_ok()
-    }));
-    if let Err(payload) = panicked {
-        std::mem::forget(payload);
-        out.truncate(start);
+    // A value whose own code fails ends there.
+    let is_all = fmt::write(&mut beginning, format_args!("{error:?}")).is_ok();
+    let debug = &out[start..];
+    let name = type_name(debug);
+    let behind = debug.get(name.len()).copied();
+    // Some show their message by `Debug` as well, and a message may begin like a type.
+    let is_message = || match behind {
+        Some(_) => Compared::with(&debug[..=name.len()], error).is_beginning(),
+        None => Compared::with(name, error).is_all(),
+    };
+    let is_whole = behind.is_some() || is_all;
+    let is_type = !name.is_empty() && is_whole && name != NO_TYPE && !is_message();
+    let end = start + if is_type { name.len() } else { 0 };
+    out.truncate(end);
+    is_type
+}
+
+/// The name of a type that `debug` begins with, and that its fields or nothing follow; else empty.
+fn type_name(debug: &[u8]) -> &[u8] {
+    let is_of_path = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':');
+    let end = debug.iter().position(|byte| !is_of_path(byte));
+    let (path, behind) = debug.split_at(end.unwrap_or(debug.len()));
+    let is_end = behind.is_empty()
+        || [" {", "(", "{"]
+            .iter()
+            .any(|open| behind.starts_with(open.as_bytes()));
+    let mut last = path;
+    let mut rest = path;
+    while let Some(colons) = rest.windows(2).position(|pair| pair == b"::") {
+        rest = &rest[colons + 2..];
+        last = rest;
     }
-    if out.len() == start {
-        out.extend_from_slice(b"Error");
+    // Some write a path, as in `reqwest::Error { … }`.
+    let is_path = !path.starts_with(b":") && !last.contains(&b':');
+    let is_type = last.first().is_some_and(u8::is_ascii_uppercase);
+    if is_end && is_path && is_type {
+        path
+    } else {
+        b""
     }
-    out.push(b'"');
+}
+
+/// Takes the beginning of a text, and then ends the formatting by an error.
+struct Beginning<'a> {
+    out: &'a mut Vec<u8>,
+    left: usize,
+}
+
+impl fmt::Write for Beginning<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let fits = text.len().min(self.left);
+        self.out.extend_from_slice(&text.as_bytes()[..fits]);
+        self.left -= fits;
+        if fits < text.len() {
+            Err(fmt::Error)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Compares the text that a value formats to with a beginning, as far as needed.
+struct Compared<'a> {
+    left: &'a [u8],
+    is_same: bool,
+    goes_on: bool,
+}
+
+impl<'a> Compared<'a> {
+    fn with(beginning: &'a [u8], error: &dyn Error) -> Self {
+        let mut compared = Self {
+            left: beginning,
+            is_same: true,
+            goes_on: false,
+        };
+        fmt::write(&mut compared, format_args!("{error}")).ok();
+        compared
+    }
+
+    fn is_beginning(&self) -> bool {
+        self.is_same && self.left.is_empty()
+    }
+
+    fn is_all(&self) -> bool {
+        self.is_beginning() && !self.goes_on
+    }
+}
+
+impl fmt::Write for Compared<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let (now, later) = self.left.split_at(self.left.len().min(text.len()));
+        self.is_same &= text.as_bytes().starts_with(now);
+        self.left = later;
+        self.goes_on |= now.len() < text.len();
+        if self.is_same && !self.goes_on {
+            Ok(())
+        } else {
+            Err(fmt::Error)
+        }
+    }
 }
 
 impl Visit for FieldVisitor<'_> {
@@ -284,53 +392,51 @@ impl Visit for FieldVisitor<'_> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, |out, _| {
-            json::put_f64(out, value);
+        self.put(field, |out, _, plan| {
+            if plan.is_text {
+                json::put_f64_text(out, value);
+            } else {
+                json::put_f64(out, value);
+            }
             true
         });
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, |out, _| {
-            json::put_i64(out, value);
-            true
-        });
+        self.put_integer(field, value, json::put_i64);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, |out, _| {
-            json::put_u64(out, value);
-            true
-        });
+        self.put_integer(field, value, json::put_u64);
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
-        self.put(field, |out, _| {
-            json::put_i128(out, value);
-            true
-        });
+        self.put_integer(field, value, json::put_i128);
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        self.put(field, |out, _| {
-            json::put_u128(out, value);
-            true
-        });
+        self.put_integer(field, value, json::put_u128);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, |out, _| {
-            json::put_bool(out, value);
+        self.put(field, |out, _, plan| {
+            if plan.is_text {
+                let text = if value { "true" } else { "false" };
+                json::put_str(out, text, usize::MAX);
+            } else {
+                json::put_bool(out, value);
+            }
             true
         });
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, |out, cap| json::put_str(out, value, cap));
+        let ansi = self.callsite.ansi;
+        self.put(field, |out, cap, _| json::put_text(out, value, cap, ansi));
     }
 
     fn record_bytes(&mut self, field: &Field, value: &[u8]) {
-        self.put(field, |out, cap| json::put_hex(out, value, cap));
+        self.put(field, |out, cap, _| json::put_hex(out, value, cap));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {

@@ -89,3 +89,20 @@ fn events_inherit_what_was_set() {
         expected
     );
 }
+
+#[test]
+fn an_attribute_is_text_and_without_escape_sequences_like_a_declared_field() {
+    let records = record_with(
+        |builder| builder.text_fields(["hash"]),
+        || {
+            let span = info_span!("span");
+            span.set_attribute("hash", u64::MAX);
+            span.set_attribute("count", u64::MAX);
+            span.set_attribute("colour", "\u{1b}[31mred\u{1b}[0m");
+        },
+    );
+    let attributes = attributes(records.span("span"));
+    assert_eq!(attributes["hash"], "18446744073709551615");
+    assert_eq!(attributes["count"], 18446744073709551615_f64);
+    assert_eq!(attributes["colour"], "red");
+}
