@@ -11,6 +11,7 @@ mod members;
 mod nested;
 mod open;
 pub(crate) mod panic;
+mod patience;
 mod placement;
 mod record;
 mod scratch;

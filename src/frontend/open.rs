@@ -5,8 +5,9 @@
 //! the loss is counted. A forked child may find it held by a thread that only its parent has.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use super::patience::Patience;
 use super::record::{SpanIds, Status};
 use super::span::Content;
 use super::time;
@@ -17,7 +18,7 @@ const WORDS: usize = 6;
 
 /// How often a thread looks whether the lock is free: first at once, then after others had their turn.
 const SPINS: u32 = 100;
-const YIELDS: u32 = 10_000;
+const YIELDS: u32 = 100;
 
 /// Its record was sent: only its ids are of use any more.
 const ENDED: u8 = 1;
@@ -45,6 +46,7 @@ pub(crate) struct OpenSpan {
     status: AtomicU8,
     flags: AtomicU8,
     content: Mutex<Option<Box<Content>>>,
+    patience: Patience,
 }
 
 /// What turns a reading of the monotonic clock into wall time. A trace keeps one for a minute, so that its spans have one
@@ -281,15 +283,7 @@ impl OpenSpan {
     }
 
     fn lock(&self) -> Option<MutexGuard<'_, Option<Box<Content>>>> {
-        for attempt in 0..SPINS + YIELDS {
-            match self.content.try_lock() {
-                Ok(content) => return Some(content),
-                Err(TryLockError::Poisoned(content)) => return Some(content.into_inner()),
-                Err(TryLockError::WouldBlock) if attempt < SPINS => std::hint::spin_loop(),
-                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
-            }
-        }
-        None
+        self.patience.wait_for(|| self.content.try_lock())
     }
 }
 

@@ -82,11 +82,13 @@ impl<T: Default> Table<T> {
         Some(&slot.value)
     }
 
-    /// Frees the id's slot for another, after `empty` has had its last look. `None`: the id had no slot.
-    pub(crate) fn release<R>(&self, id: u64, empty: impl FnOnce(&T) -> R) -> Option<R> {
-        let found = self.find(id)?;
-        let result = empty(&found.slot.value);
-        found.slot.id.store(FREE, Ordering::Release);
+    /// Frees the id's slot for another, after `empty` has had its last look and said whether the slot is fit for that.
+    /// `None`: the id had no slot.
+    pub(crate) fn release<R>(&self, id: u64, empty: impl FnOnce(&T) -> (R, bool)) -> Option<R> {
+        let found = self.find(id, |here| here == id)?;
+        let (result, is_fit) = empty(&found.slot.value);
+        let next = if is_fit { FREE } else { TAKING };
+        found.slot.id.store(next, Ordering::Release);
         self.count_displaced(id, found.homes, |displaced| {
             displaced.fetch_sub(1, Ordering::AcqRel);
         });
@@ -202,6 +204,10 @@ mod tests {
         assert!(claimed.is_some());
     }
 
+    fn release(table: &Table<AtomicU64>, id: u64) {
+        assert!(table.release(id, |_| ((), true)).is_some());
+    }
+
     fn value(table: &Table<AtomicU64>, id: u64) -> Option<u64> {
         table.get(id).map(|value| value.load(Ordering::Relaxed))
     }
@@ -219,7 +225,7 @@ mod tests {
                     claim(&table, id);
                     open.insert(id, !id);
                 } else {
-                    let released = table.release(id, |value| value.load(Ordering::Relaxed));
+                    let released = table.release(id, |value| (value.load(Ordering::Relaxed), true));
                     prop_assert_eq!(released, open.remove(&id));
                 }
             }
@@ -228,7 +234,7 @@ mod tests {
             }
             prop_assert_eq!(table.iter().count(), open.len());
             for id in open.keys() {
-                table.release(*id, |_| ());
+                release(&table, *id);
             }
             // Nothing is left behind that would lengthen a search.
             let displaced = table.segments().flat_map(|segment| segment.slots.iter());
@@ -247,6 +253,40 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_is_given_away_again_takes_over_what_was_left_there() {
+        let table = Table::<AtomicU64>::default();
+        let id = |generation: u64, place: u64| generation << 51 | place;
+        for generation in 0..3 {
+            (1..=5_000).for_each(|place| claim(&table, id(generation, place)));
+            // Nobody releases them.
+            assert_eq!(table.iter().count(), 5_000);
+        }
+        for place in 1..=5_000 {
+            assert_eq!(value(&table, id(1, place)), None);
+            assert_eq!(value(&table, id(2, place)), Some(!id(2, place)));
+            // The very same id, which comes again after all generations.
+            claim(&table, id(2, place));
+            release(&table, id(2, place));
+        }
+        assert_eq!(table.iter().count(), 0);
+    }
+
+    #[test]
+    fn a_slot_that_is_not_fit_for_another_is_left_alone() {
+        let table = Table::<AtomicU64>::default();
+        for generation in 0..3 {
+            let id = generation << 51 | 7;
+            claim(&table, id);
+            assert!(table.release(id, |_| ((), generation != 0)).is_some());
+            assert_eq!(value(&table, id), None);
+        }
+        let slots = table.segments().flat_map(|segment| segment.slots.iter());
+        let left = |slot: &&CachePadded<Slot<_>>| slot.id.load(Ordering::Relaxed) == TAKING;
+        assert_eq!(slots.filter(left).count(), 1);
+        assert_eq!(table.iter().count(), 0);
+    }
+
+    #[test]
     fn threads_that_claim_and_release_at_once_find_their_own() {
         let table = Table::<AtomicU64>::default();
         std::thread::scope(|scope| {
@@ -259,8 +299,7 @@ mod tests {
                             .collect();
                         ids.iter().for_each(|id| claim(table, *id));
                         assert!(ids.iter().all(|id| value(table, *id) == Some(!id)));
-                        ids.iter()
-                            .for_each(|id| assert!(table.release(*id, |_| ()).is_some()));
+                        ids.iter().for_each(|id| release(table, *id));
                     }
                 });
             }

@@ -370,8 +370,9 @@ impl Tracer {
         let release = |line: Option<&mut Vec<u8>>| {
             let released = self.spans.release(id.into_u64(), |span| {
                 let put = line.and_then(|line| self.put_span(span, metadata, false, line));
-                span.with(Content::clear);
-                put
+                // The lock of one that could not be emptied is held by nobody who will ever let it go.
+                let is_empty = span.with(Content::clear).is_some();
+                (put, is_empty)
             });
             released.flatten()
         };
