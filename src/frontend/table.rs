@@ -68,7 +68,8 @@ impl<T: Default> Table<T> {
         if home.displaced.load(Ordering::Acquire) == 0 {
             return None;
         }
-        self.find(id).map(|found| &found.slot.value)
+        self.find(id, |here| here == id)
+            .map(|found| &found.slot.value)
     }
 
     /// Gives the id a slot, which `fill` makes ready before anybody can find it. `None`: there is no slot left.
@@ -76,7 +77,10 @@ impl<T: Default> Table<T> {
         if id == FREE || id == TAKING {
             return None;
         }
-        let slot = self.take_slot(id)?;
+        let slot = match self.take_over(id) {
+            Some(slot) => slot,
+            None => self.take_slot(id)?,
+        };
         fill(&slot.value);
         slot.id.store(id, Ordering::Release);
         Some(&slot.value)
@@ -107,6 +111,15 @@ impl<T: Default> Table<T> {
         self.segments.iter().map_while(OnceBox::get)
     }
 
+    /// The slot of an earlier span in the same place of the registry, which is over since the place was given away again:
+    /// whoever should have released it was not told.
+    fn take_over(&self, id: u64) -> Option<&Slot<T>> {
+        let is_left = |here: u64| here != FREE && here != TAKING && (here ^ id) & PLACE == 0;
+        let slot = self.find(id, is_left)?.slot;
+        let left = slot.id.load(Ordering::Acquire);
+        (is_left(left) && slot.take_from(left)).then_some(slot)
+    }
+
     fn take_slot(&self, id: u64) -> Option<&Slot<T>> {
         for (index, segment) in self.segments.iter().enumerate() {
             let segment = segment.get_or_init(|| Box::new(Segment::new(FIRST + index as u32)));
@@ -124,9 +137,10 @@ impl<T: Default> Table<T> {
         None
     }
 
-    fn find(&self, id: u64) -> Option<Found<'_, T>> {
+    /// Among the slots that this id may be in, the one whose id is looked for.
+    fn find(&self, id: u64, is_it: impl Fn(u64) -> bool) -> Option<Found<'_, T>> {
         for (index, segment) in self.segments().enumerate() {
-            let is_here = |slot: &&Slot<T>| slot.id.load(Ordering::Acquire) == id;
+            let is_here = |slot: &&Slot<T>| is_it(slot.id.load(Ordering::Acquire));
             let mut window = segment.window(id);
             let home = window.next()?;
             if is_here(&home) {
@@ -185,9 +199,12 @@ impl<T: Default> Segment<T> {
 
 impl<T> Slot<T> {
     fn take(&self) -> bool {
+        self.id.load(Ordering::Relaxed) == FREE && self.take_from(FREE)
+    }
+
+    fn take_from(&self, id: u64) -> bool {
         let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
-        self.id.load(Ordering::Relaxed) == FREE
-            && self.id.compare_exchange(FREE, TAKING, done, failed).is_ok()
+        self.id.compare_exchange(id, TAKING, done, failed).is_ok()
     }
 }
 

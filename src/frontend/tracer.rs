@@ -286,6 +286,10 @@ impl Tracer {
         self.spans.claim(id.into_u64(), |span| {
             span.begin(&ids, remote.is_some(), anchor, now);
             span.with(|content| {
+                // Nobody said that the span before it was closed.
+                if content.metadata.is_some() {
+                    content.clear();
+                }
                 content.metadata = Some(metadata);
                 content.around = around.map(|around| around.id);
                 content.parent = above.map(|ids| ids.span);
