@@ -176,7 +176,8 @@ where
         let Some(tracer) = &self.tracer else { return };
         let Some(span) = tracer.span(id) else { return };
         if !tracer.home.is_known() {
-            tracer.home.look_around(id, None);
+            let metadata = span.with(|content| content.metadata);
+            tracer.home.look_around(id, metadata.flatten());
         }
         span.enter();
         current::enter(Entered {

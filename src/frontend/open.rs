@@ -4,8 +4,10 @@
 //! copying bytes and never while code of the application's runs; who does not get it in time goes on without, and
 //! the loss is counted. A forked child may find it held by a thread that only its parent has.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard};
+
+use tracing_core::Metadata;
 
 use super::patience::Patience;
 use super::record::{SpanIds, Status};
@@ -45,6 +47,8 @@ pub(crate) struct OpenSpan {
     lost: AtomicU32,
     status: AtomicU8,
     flags: AtomicU8,
+    /// The address of its callsite's metadata, to be asked for without the lock.
+    callsite: AtomicUsize,
     content: Mutex<Option<Box<Content>>>,
     patience: Patience,
 }
@@ -101,6 +105,16 @@ impl OpenSpan {
         self.status.store(Status::Unset as u8, relaxed);
         self.flags
             .store(if is_remote { REMOTE } else { 0 }, relaxed);
+    }
+
+    pub(crate) fn set_callsite(&self, metadata: &'static Metadata<'static>) {
+        let address = std::ptr::from_ref(metadata).addr();
+        self.callsite.store(address, Ordering::Relaxed);
+    }
+
+    /// Whether it is of this callsite. An id alone may be that of another registry's span.
+    pub(crate) fn is_of(&self, metadata: &'static Metadata<'static>) -> bool {
+        self.callsite.load(Ordering::Relaxed) == std::ptr::from_ref(metadata).addr()
     }
 
     // Ids.
@@ -206,6 +220,11 @@ impl OpenSpan {
 
     pub(crate) fn is_inside(&self) -> bool {
         self.inside.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether any thread is inside, or was.
+    pub(crate) fn was_entered(&self) -> bool {
+        self.is_inside() || self.left.load(Ordering::Relaxed) != 0
     }
 
     /// The span's times if it ends now. One that was entered ended when it was left last, as OpenTelemetry has it; unless

@@ -57,11 +57,6 @@ impl Content {
         };
     }
 
-    /// Whether it is of a span of this callsite. An id alone may be that of another registry's span.
-    pub(crate) fn is_of(&self, metadata: &'static Metadata<'static>) -> bool {
-        self.metadata.is_some_and(|own| std::ptr::eq(own, metadata))
-    }
-
     /// Takes over fields that were encoded without a lock on the span.
     pub(crate) fn record(
         &mut self,

@@ -285,6 +285,7 @@ impl Tracer {
         }
         self.spans.claim(id.into_u64(), |span| {
             span.begin(&ids, remote.is_some(), anchor, now);
+            span.set_callsite(metadata);
             span.with(|content| {
                 // Nobody said that the span before it was closed.
                 if content.metadata.is_some() {
@@ -316,7 +317,7 @@ impl Tracer {
             if let Some(span) = other.span(id) {
                 // The other layer saw it first.
                 span.with(|content| {
-                    if !content.is_of(metadata) {
+                    if !span.is_of(metadata) || span.was_entered() {
                         return;
                     }
                     let theirs = span.ids();
@@ -331,6 +332,8 @@ impl Tracer {
                 });
             } else if knows == Knows::Nothing
                 && let Some(parent) = parent.map(Id::from_u64)
+                // In another registry, it would be a stranger's trace.
+                && other.home.has(id, metadata)
                 && let Some(ancestor) = other
                     .known(&parent)
                     .or_else(|| other.nearest_unfiltered(&parent))

@@ -11,6 +11,7 @@ mod common;
 
 mod composed;
 mod console;
+mod registries;
 
 use std::time::Duration;
 
