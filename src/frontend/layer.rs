@@ -145,6 +145,8 @@ where
         let time = time::wall_clock();
         let callsite = tracer.callsites.of(event.metadata());
         let around = tracer.around_event(event, &ctx);
+        // Before code of the application's runs, which may close the span.
+        let ids = around.map(|around| around.span.ids());
         tracer.encode(|scratch| {
             let mut visitor = visitor(callsite, scratch);
             event.record(&mut visitor);
@@ -154,6 +156,7 @@ where
                     time,
                     callsite,
                     around,
+                    ids,
                     place: thread,
                     fails_span: callsite.is_error && tracer.errors_fail_spans,
                 };

@@ -157,6 +157,7 @@ impl Panic {
                 time: time::wall_clock(),
                 callsite: tracer.callsites.of(&METADATA),
                 around,
+                ids: around.map(|around| around.span.ids()),
                 place: &self.place,
                 fails_span: true,
             };

@@ -80,6 +80,7 @@ pub(super) struct Made<'a> {
     pub(super) time: u64,
     pub(super) callsite: &'a Callsite,
     pub(super) around: Option<Around<'a>>,
+    pub(super) ids: Option<SpanIds>,
     /// Members that say on which thread, and where in the source.
     pub(super) place: &'a [u8],
     pub(super) fails_span: bool,
@@ -426,12 +427,11 @@ impl Tracer {
 
     /// Sends the record of an event whose fields are in `scratch`.
     pub(super) fn put_event(&self, scratch: &mut Scratch, made: Made<'_>, mut incomplete: u32) {
-        let Made {
-            time,
-            callsite,
-            around,
-            ..
-        } = made;
+        let Made { time, callsite, .. } = made;
+        // A value may have closed the span while it was formatted, and its place may be another's.
+        let around = made
+            .around
+            .filter(|around| self.spans.get(around.id).is_some());
         if let (true, Some(around)) = (self.span_events, around) {
             around.span.with(|content| {
                 content.add_event(|out| {
@@ -454,7 +454,7 @@ impl Tracer {
             callsite,
             fields: &scratch.fields,
             special: &scratch.special,
-            ids: around.map(|around| around.span.ids()),
+            ids: made.ids,
             place: made.place,
             incomplete,
             frame: &self.frame,
