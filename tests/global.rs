@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use axiom_layer::{DropReason, Stats};
+use axiom_layer::{DropReason, SpanExt, Stats};
 use axiom_local::Event;
 use serde_json::{Value, json};
 use tracing::field::{Empty, debug};

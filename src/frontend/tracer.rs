@@ -366,7 +366,7 @@ impl Tracer {
 
     /// Sends the record of a span whose end somebody knows, and goes on to know its ids.
     pub(crate) fn end(&self, span: &OpenSpan, metadata: &'static Metadata<'static>) {
-        self.encode(|scratch| {
+        scratch::lend(|scratch| {
             if let Some(incomplete) = self.put_span(span, metadata, true, &mut scratch.line) {
                 self.push(true, &scratch.line, incomplete);
             }
@@ -375,23 +375,17 @@ impl Tracer {
 
     /// Sends the record of a span that the registry gives up, and forgets the span.
     pub(super) fn close(&self, id: &Id, metadata: &'static Metadata<'static>) {
-        let release = |line: Option<&mut Vec<u8>>| {
+        scratch::lend(|scratch| {
             let released = self.spans.release(id.into_u64(), |span| {
                 let put = line.and_then(|line| self.put_span(span, metadata, false, line));
                 // The lock of one that could not be emptied is held by nobody who will ever let it go.
                 let is_empty = span.with(Content::clear).is_some();
                 (put, is_empty)
             });
-            released.flatten()
-        };
-        let encoded = self.encode(|scratch| {
-            if let Some(incomplete) = release(Some(&mut scratch.line)) {
+            if let Some(incomplete) = released.flatten() {
                 self.push(true, &scratch.line, incomplete);
             }
         });
-        if encoded.is_none() {
-            release(None);
-        }
     }
 
     /// Sets an attribute that the span's callsite need not declare. The fields of OpenTelemetry mean there what they mean among
