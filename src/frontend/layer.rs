@@ -142,6 +142,7 @@ where
         let Some(tracer) = self.tracer.as_deref().filter(|_| !fence::is_raised()) else {
             return;
         };
+        current::at_work();
         let time = time::wall_clock();
         let callsite = tracer.callsites.of(event.metadata());
         let around = tracer.around_event(event, &ctx);

@@ -11,6 +11,7 @@ use tracing_core::Field;
 use tracing_core::field::Visit;
 
 use super::callsite::{Callsite, FieldPlan, NAME_BYTES, Role, role_in_span};
+use super::current;
 use super::json;
 use super::members::Fields;
 
@@ -181,7 +182,7 @@ impl FieldVisitor<'_> {
         out.extend_from_slice(b",\"exception.type\":");
         put_type(out, error);
         out.push(b',');
-        if catch_unwind(AssertUnwindSafe(|| error.source().is_some())).unwrap_or(false) {
+        if survive(|| error.source().is_some()).unwrap_or(false) {
             out.extend_from_slice(b"\"exception.stacktrace\":");
             whole &= put_caught(out, format_args!("{}", Causes(error)), EXCEPTION_BYTES);
             out.push(b',');
@@ -215,19 +216,28 @@ fn put_caught(out: &mut Vec<u8>, value: fmt::Arguments<'_>, cap: usize) -> bool 
 /// Runs code of the application's that appends one JSON value.
 fn caught(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>) -> Result<bool, fmt::Error>) -> bool {
     let start = out.len();
-    let written = catch_unwind(AssertUnwindSafe(|| put(out)));
-    let instead = match written {
-        Ok(Ok(whole)) => return whole,
-        Ok(Err(fmt::Error)) => "<failed to format>",
-        Err(payload) => {
-            // Dropping a payload may panic again.
-            std::mem::forget(payload);
-            "<panicked while formatting>"
-        }
+    let instead = match survive(|| put(out)) {
+        Some(Ok(whole)) => return whole,
+        Some(Err(fmt::Error)) => "<failed to format>",
+        None => "<panicked while formatting>",
     };
     out.truncate(start);
     json::put_str(out, instead, VALUE_BYTES);
     false
+}
+
+/// Runs code of the application's. `None`: it panicked.
+fn survive<T>(run: impl FnOnce() -> T) -> Option<T> {
+    let heard = current::panics_heard();
+    let survived = catch_unwind(AssertUnwindSafe(run));
+    survived
+        .map_err(|payload| {
+            // Dropping a payload may panic again.
+            std::mem::forget(payload);
+            // It is over, unlike one in whose destructors it may have come.
+            current::forget_panics_since(heard);
+        })
+        .ok()
 }
 
 /// A `dyn Error` does not tell its type, but what `Debug` begins with does: the name of a struct, or of
@@ -261,11 +271,8 @@ fn put_type(out: &mut Vec<u8>, error: &(dyn Error + 'static)) {
         out,
         left: NAME_BYTES,
     };
-    let panicked = catch_unwind(AssertUnwindSafe(|| {
-        fmt::write(&mut word, format_args!("{error:?}")).is_ok()
-    }));
-    if let Err(payload) = panicked {
-        std::mem::forget(payload);
+    let written = survive(|| fmt::write(&mut word, format_args!("{error:?}")).is_ok());
+    if written.is_none() {
         out.truncate(start);
     }
     if out.len() == start {
