@@ -316,7 +316,7 @@ impl Tracer {
                 return;
             }
             if let Some(span) = other.span(id) {
-                // The other layer saw it first.
+                // The other layer saw it first. One that was entered is no new one, but has its id in another registry.
                 span.with(|content| {
                     if !span.is_of(metadata) || span.was_entered() {
                         return;
@@ -377,7 +377,7 @@ impl Tracer {
     pub(super) fn close(&self, id: &Id, metadata: &'static Metadata<'static>) {
         scratch::lend(|scratch| {
             let released = self.spans.release(id.into_u64(), |span| {
-                let put = line.and_then(|line| self.put_span(span, metadata, false, line));
+                let put = self.put_span(span, metadata, false, &mut scratch.line);
                 // The lock of one that could not be emptied is held by nobody who will ever let it go.
                 let is_empty = span.with(Content::clear).is_some();
                 (put, is_empty)
@@ -397,10 +397,18 @@ impl Tracer {
         name: &str,
         value: &TagValue,
     ) {
+        let mut special = Special::default();
+        if let Some(is_whole) = special.set(name, value) {
+            span.with(|content| {
+                content.record_special(span, &special);
+                if !is_whole {
+                    span.lose();
+                }
+            });
+            return;
+        }
         let mut json = Vec::new();
         let is_whole = value.put(&mut json, VALUE_BYTES);
-        let mut special = Special::default();
-        let is_special = special.set(name, &json);
         let kept = &name[..json::floor_char_boundary(name, KEY_BYTES)];
         let mut key = Vec::with_capacity(kept.len() + 3);
         json::put_str(&mut key, kept, usize::MAX);
@@ -408,11 +416,7 @@ impl Tracer {
         let is_outer = self.callsites.placement().is_outer(kept);
         let callsite = self.callsites.of(metadata);
         span.with(|content| {
-            if is_special {
-                content.record_special(span, &special);
-            } else {
-                content.set_attribute(callsite, is_outer, &key, &json);
-            }
+            content.set_attribute(callsite, is_outer, &key, &json);
             if !is_whole || kept.len() < name.len() {
                 span.lose();
             }
@@ -441,7 +445,7 @@ impl Tracer {
         }
         // Last, so that the span's events and status have only what is the event's own.
         if let (true, Some(around)) = (self.span_fields, around) {
-            incomplete += self.inherit(around, scratch);
+            incomplete += self.inherit(around, callsite, scratch);
         }
         let record = EventRecord {
             time,
@@ -458,10 +462,10 @@ impl Tracer {
     }
 
     /// Adds the fields of the spans around an event, the nearest first: where two have a key, it wins.
-    fn inherit(&self, innermost: Around<'_>, scratch: &mut Scratch) -> u32 {
+    fn inherit(&self, innermost: Around<'_>, callsite: &Callsite, scratch: &mut Scratch) -> u32 {
         let mut incomplete = 0;
         // An event's own exception is not mixed with another.
-        let has_exception = !scratch.special.exception.is_empty();
+        let has_exception = callsite.has_exception || !scratch.special.exception.is_empty();
         let Scratch { fields, keys, .. } = scratch;
         let keys: &mut Keys = keys;
         keys.of(fields);

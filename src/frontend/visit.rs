@@ -14,6 +14,7 @@ use super::callsite::{Callsite, FieldPlan, NAME_BYTES, Role, role_in_span};
 use super::current;
 use super::json;
 use super::members::Fields;
+use crate::config::TagValue;
 
 /// One value at most. With a message and all attributes at their caps, the labels (64 KiB) and the rest,
 /// a line stays below 1,000,000 bytes: Axiom refuses a whole request for one line above 1 MiB.
@@ -53,18 +54,28 @@ impl Special {
             .unwrap_or_default()
     }
 
-    /// Takes a value for a field of a span that has a meaning of its own. `false`: it has none.
-    pub(crate) fn set(&mut self, name: &str, json: &[u8]) -> bool {
-        let (role, text) = match role_in_span(name) {
-            Some(role @ Role::OtelName) => (role, &mut self.name),
-            Some(role @ Role::OtelKind) => (role, &mut self.kind),
-            Some(role @ Role::OtelStatusCode) => (role, &mut self.status_code),
-            Some(role @ Role::OtelStatusDescription) => (role, &mut self.status_message),
-            _ => return false,
-        };
-        text.extend_from_slice(json);
+    /// Where a field of a meaning of its own goes, and how long it may be.
+    fn text_of(&mut self, role: Role) -> Option<(&mut Vec<u8>, usize)> {
+        Some(match role {
+            Role::Message => (&mut self.message, VALUE_BYTES),
+            Role::OtelName => (&mut self.name, NAME_BYTES),
+            Role::OtelKind => (&mut self.kind, 64),
+            Role::OtelStatusCode => (&mut self.status_code, 64),
+            Role::OtelStatusDescription => (&mut self.status_message, STATUS_MESSAGE_BYTES),
+            Role::LogTarget => (&mut self.log_target, NAME_BYTES),
+            Role::LogFile => (&mut self.log_file, NAME_BYTES),
+            Role::LogLine => (&mut self.log_line, 64),
+            Role::Attribute | Role::LogModule | Role::Excess => return None,
+        })
+    }
+
+    /// Takes a value for a field of a span that has a meaning of its own, and says whether it is whole. `None`: it has none.
+    pub(crate) fn set(&mut self, name: &str, value: &TagValue) -> Option<bool> {
+        let role = role_in_span(name)?;
+        let (text, cap) = self.text_of(role)?;
+        let is_whole = value.put(text, cap);
         finish_text(role, text);
-        true
+        Some(is_whole)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -116,7 +127,6 @@ impl FieldVisitor<'_> {
             self.incomplete += 1;
             return None;
         };
-        let special = &mut *self.special;
         let (text, cap) = match plan.role {
             Role::Attribute => {
                 let Some((out, cap)) = self.fields.begin(plan, VALUE_BYTES) else {
@@ -125,20 +135,13 @@ impl FieldVisitor<'_> {
                 };
                 return Some((plan, out, cap));
             }
-            Role::Message => (&mut special.message, VALUE_BYTES),
-            Role::OtelName => (&mut special.name, NAME_BYTES),
-            Role::OtelKind => (&mut special.kind, 64),
-            Role::OtelStatusCode => (&mut special.status_code, 64),
-            Role::OtelStatusDescription => (&mut special.status_message, STATUS_MESSAGE_BYTES),
-            Role::LogTarget => (&mut special.log_target, NAME_BYTES),
-            Role::LogFile => (&mut special.log_file, NAME_BYTES),
-            Role::LogLine => (&mut special.log_line, 64),
             // Told by the target.
             Role::LogModule => return None,
             Role::Excess => {
                 self.incomplete += 1;
                 return None;
             }
+            role => self.special.text_of(role)?,
         };
         text.clear();
         Some((plan, text, cap))
