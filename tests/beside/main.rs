@@ -12,6 +12,7 @@ mod common;
 mod composed;
 mod console;
 mod registries;
+mod threads;
 
 use std::time::Duration;
 
