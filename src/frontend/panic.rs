@@ -16,6 +16,7 @@ use super::callsite::NAME_BYTES;
 use super::current;
 use super::home::address;
 use super::json::{self, Ansi};
+use super::scratch;
 use super::time;
 use super::tracer::{Made, Tracer};
 use super::tracers;
@@ -155,13 +156,15 @@ impl Panic {
 
     fn put(&self, tracer: &Tracer) {
         let around = tracer.current();
-        tracer.encode(|scratch| {
+        // However deep a value's `Debug` is in others: nothing of the application's runs here.
+        scratch::lend(|scratch| {
             scratch.special.message.clone_from(&self.message);
             scratch.special.exception.clone_from(&self.exception);
             let made = Made {
                 time: time::wall_clock(),
                 callsite: tracer.callsites.of(&METADATA),
                 around,
+                ids: around.map(|around| around.span.ids()),
                 place: &self.place,
                 fails_span: true,
             };
