@@ -489,7 +489,8 @@ impl Builder {
     /// later replaces ours, unless it calls the one before it. A signal that the application handles or ignores, be
     /// it from before or only later, is left to it: what it then leaves undelivered is delivered when it exits. A
     /// signal that nobody handles ends the process as ever, after delivery; the second one at once. So does SIGABRT,
-    /// and a core dump shows the thread that aborted.
+    /// and a core dump shows the thread that aborted. As the first process of a container (PID 1), which no signal ends by
+    /// default, it exits with 128 + the signal's number: 143 for SIGTERM, 130 for SIGINT, 134 for SIGABRT.
     ///
     /// All of this holds in a forked child too, from its first record on; before that, signals end it as ever.
     ///
