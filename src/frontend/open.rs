@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tracing_core::Metadata;
 
-use super::patience::Patience;
+use super::patience::{self, Patience};
 use super::record::{SpanIds, Status};
 use super::span::Content;
 use super::time;
@@ -18,9 +18,11 @@ use crate::trace::{SpanId, TraceContext, TraceId};
 /// Both ids as text, in whole words.
 const WORDS: usize = 6;
 
-/// How often a thread looks whether what another one changes is whole: first at once, then after others had their turn.
+/// How often a thread looks whether ids that another one changes are whole.
 const SPINS: u32 = 100;
-const YIELDS: u32 = 100;
+
+/// One entry more, in the count above that of the threads inside.
+const ENTRY: u64 = 1 << 32;
 
 /// Its record was sent: only its ids are of use any more.
 const ENDED: u8 = 1;
@@ -41,8 +43,8 @@ pub(crate) struct OpenSpan {
     left: AtomicU64,
     /// The sum of all times at which the span was left by the last thread, less all at which it was entered by the first.
     busy: AtomicU64,
-    /// Threads that are inside.
-    inside: AtomicU32,
+    /// Threads that are inside, and above 32 bits how often one has entered.
+    inside: AtomicU64,
     /// What the lock was not to be had for.
     lost: AtomicU32,
     status: AtomicU8,
@@ -203,23 +205,33 @@ impl OpenSpan {
     }
 
     pub(crate) fn enter(&self) {
-        if self.inside.fetch_add(1, Ordering::AcqRel) == 0 {
+        if self.inside.fetch_add(ENTRY + 1, Ordering::AcqRel) as u32 == 0 {
             self.busy.fetch_sub(time::monotonic(), Ordering::Relaxed);
         }
     }
 
     pub(crate) fn exit(&self) {
-        let one_less = |inside: u32| inside.checked_sub(1);
-        let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
-        if self.inside.fetch_update(done, failed, one_less) == Ok(1) {
-            let now = time::monotonic();
-            self.busy.fetch_add(now, Ordering::Relaxed);
-            self.left.fetch_max(now, Ordering::Relaxed);
+        let mut inside = self.inside.load(Ordering::Acquire);
+        while inside as u32 > 0 {
+            let is_last = inside as u32 == 1;
+            // The clock is read before the span is left, and read again if another has entered since: time that passes between
+            // would be counted twice if another were inside meanwhile.
+            let now = if is_last { time::monotonic() } else { 0 };
+            let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
+            match (self.inside).compare_exchange_weak(inside, inside - 1, done, failed) {
+                Ok(_) if is_last => {
+                    self.busy.fetch_add(now, Ordering::Relaxed);
+                    self.left.fetch_max(now, Ordering::Relaxed);
+                    return;
+                }
+                Ok(_) => return,
+                Err(changed) => inside = changed,
+            }
         }
     }
 
     pub(crate) fn is_inside(&self) -> bool {
-        self.inside.load(Ordering::Acquire) > 0
+        self.inside.load(Ordering::Acquire) as u32 > 0
     }
 
     /// Whether any thread is inside, or was.
@@ -230,24 +242,19 @@ impl OpenSpan {
     /// The span's times if it ends now. One that was entered ended when it was left last, as OpenTelemetry has it; unless
     /// somebody said that now is the end.
     pub(crate) fn times(&self, is_told: bool) -> Times {
-        let mut times = self.times_now(is_told);
         // Between the two steps of another thread that enters or leaves, the sum is off by a reading of the clock, which is
         // more than the span lasted.
-        for look in 0..SPINS + YIELDS {
-            if times.busy <= times.duration {
-                return times;
+        let look = || {
+            let times = self.times_now(is_told);
+            (times.busy <= times.duration).then_some(times)
+        };
+        patience::look_for(look).unwrap_or_else(|| {
+            let times = self.times_now(is_told);
+            Times {
+                busy: times.busy.min(times.duration),
+                ..times
             }
-            if look < SPINS {
-                std::hint::spin_loop();
-            } else {
-                std::thread::yield_now();
-            }
-            times = self.times_now(is_told);
-        }
-        Times {
-            busy: times.busy.min(times.duration),
-            ..times
-        }
+        })
     }
 
     fn times_now(&self, is_told: bool) -> Times {
@@ -366,9 +373,10 @@ mod tests {
         let start = time::monotonic();
         span.begin(&ids(b'0'), false, Anchor::inherit(None, start), start);
         std::thread::scope(|scope| {
-            for _ in 0..4 {
+            // Many more than there are processors, so that some are stopped between two steps.
+            for _ in 0..16 {
                 scope.spawn(|| {
-                    for _ in 0..10_000 {
+                    for _ in 0..20_000 {
                         span.enter();
                         span.exit();
                     }
@@ -386,10 +394,9 @@ mod tests {
     fn who_ends_a_span_while_another_enters_or_leaves_it_tells_the_time_inside() {
         let span = OpenSpan::default();
         let start = time::monotonic();
-        // It began long ago, and nobody was inside for long.
+        // It began before anybody was inside.
         span.begin(&ids(b'0'), false, Anchor::inherit(None, start), 1);
-        let long = 100_000_000;
-        std::thread::sleep(std::time::Duration::from_nanos(2 * long));
+        std::thread::sleep(std::time::Duration::from_millis(100));
         let step = |step: fn(&OpenSpan)| {
             let begins = std::sync::Barrier::new(2);
             std::thread::scope(|scope| {
@@ -398,7 +405,8 @@ mod tests {
                     step(&span);
                 });
                 begins.wait();
-                assert!(span.times(true).busy < long);
+                let times = span.times(true);
+                assert!(times.busy < times.duration);
             });
         };
         span.inside.fetch_add(1, Ordering::AcqRel);

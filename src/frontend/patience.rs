@@ -1,4 +1,4 @@
-//! Waiting for a lock that is held for moments only: unless its holder does not exist.
+//! Waiting for what another thread does in moments: unless that thread does not exist.
 //!
 //! A forked child has the locks that its parent's threads held, and not the threads. To it such a lock stays held for ever.
 
@@ -10,6 +10,32 @@ use std::time::{Duration, Instant};
 const SPINS: u32 = 100;
 /// A time and no number of looks: between two, on a busy machine, others have their turn for milliseconds.
 const LONGEST: Duration = Duration::from_millis(100);
+
+/// What `look` finds, at once or when another thread has come further.
+#[inline]
+pub(super) fn look_for<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    look().or_else(|| look_for_as_long_as(LONGEST, look))
+}
+
+#[cold]
+fn look_for_as_long_as<T>(longest: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    for _ in 0..SPINS {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        std::hint::spin_loop();
+    }
+    let deadline = Instant::now() + longest;
+    loop {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        if Instant::now() >= deadline {
+            return None;
+        }
+        std::thread::yield_now();
+    }
+}
 
 /// How patient to be with one lock: once it was waited for in vain, not any more, until it was had.
 #[derive(Debug, Default)]
@@ -42,24 +68,19 @@ impl Patience {
         &self,
         mut attempt: impl FnMut() -> Result<G, TryLockError<G>>,
     ) -> Option<G> {
-        let mut deadline = None;
-        for look in 0.. {
-            match attempt() {
-                Ok(guard) => return self.had(guard),
-                Err(TryLockError::Poisoned(guard)) => return self.had(guard.into_inner()),
-                Err(TryLockError::WouldBlock) if look < SPINS => std::hint::spin_loop(),
-                Err(TryLockError::WouldBlock) if self.is_over.load(Ordering::Relaxed) => break,
-                Err(TryLockError::WouldBlock) => {
-                    let now = Instant::now();
-                    if now >= *deadline.get_or_insert(now + LONGEST) {
-                        break;
-                    }
-                    std::thread::yield_now();
-                }
-            }
-        }
-        self.is_over.store(true, Ordering::Relaxed);
-        None
+        let attempt = || match attempt() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        let longest = if self.is_over.load(Ordering::Relaxed) {
+            Duration::ZERO
+        } else {
+            LONGEST
+        };
+        let guard = look_for_as_long_as(longest, attempt);
+        self.is_over.store(guard.is_none(), Ordering::Relaxed);
+        guard
     }
 
     fn had<G>(&self, guard: G) -> Option<G> {
