@@ -501,8 +501,8 @@ impl Builder {
         self
     }
 
-    /// Records each panic as an ERROR event: `message` is what the panic says, `code.file.path`, `code.line.number` and
-    /// `thread.name` where it was, `attributes` has `exception.type` = `panic`, `exception.message` and, if `RUST_BACKTRACE` or
+    /// Records each panic as an ERROR event: `message` is what the panic says, `code.file.path`, `code.line.number`, `thread.id`
+    /// and `thread.name` where it was, `attributes` has `exception.type` = `panic`, `exception.message` and, if `RUST_BACKTRACE` or
     /// `RUST_LIB_BACKTRACE` asks for a backtrace, `exception.stacktrace`. Its name and target are `panic`. Off by default; on with
     /// [`init()`](crate::init()).
     ///

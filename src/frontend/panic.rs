@@ -17,6 +17,7 @@ use super::current;
 use super::home::address;
 use super::json::{self, Ansi};
 use super::scratch;
+use super::thread;
 use super::time;
 use super::tracer::{Made, Tracer};
 use super::tracers;
@@ -126,11 +127,7 @@ impl Panic {
             out.extend_from_slice(b",\"code.line.number\":");
             json::put_u64(out, u64::from(location.line()));
         }
-        let thread = std::thread::current();
-        if let Some(name) = thread.name() {
-            out.extend_from_slice(b",\"thread.name\":");
-            json::put_str(out, name, NAME_BYTES);
-        }
+        thread::with_members(true, |members| out.extend_from_slice(members));
     }
 
     fn put_exception(&mut self) {

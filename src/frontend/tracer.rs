@@ -116,6 +116,8 @@ impl Tracer {
         spans: Arc<OpenSpans>,
         options: Options,
     ) -> Arc<Self> {
+        // The clock's first reading, which is kept: a fork must not come amid it.
+        time::monotonic();
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let tracer = Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
