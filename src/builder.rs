@@ -400,6 +400,37 @@ impl Builder {
         self
     }
 
+    /// Fields whose values are always text, whatever their type, in events and in spans. Default: none.
+    ///
+    /// Name the fields that hold ids or hashes. An integer is sent as a number, and one that needs more than 64 bits with
+    /// a sign, such as most `u64` hashes, as the nearest float, which has 53 bits: its last digits are lost. As text it keeps every
+    /// digit. Decide before the first record is sent, because a field of a dataset has one type.
+    ///
+    /// Floats and booleans become text too: `"0.5"`, `"NaN"`, `"true"`. The names are compared as a whole. Members of nested
+    /// values can not be named.
+    ///
+    /// # Examples
+    /// ```
+    /// let builder = axiom_layer::builder().text_fields(["hash", "user_id"]);
+    /// # let _: axiom_layer::Builder = builder;
+    /// ```
+    pub fn text_fields(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.settings.text_fields = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether messages and text fields keep the escape sequences that colour a terminal. Default `false`: the
+    /// sequences are removed, and the text between them stays.
+    ///
+    /// Removed are the sequences of ECMA-48: those that begin with `ESC [` (colours, the cursor) and with `ESC ]` (links, titles),
+    /// and the shorter ones. A sequence that the text ends in is removed as well, and so is an `ESC` with which none
+    /// begins. A string such as a title, which nobody ended, reaches to the end of its line. The forms that
+    /// need no `ESC` (U+009B and others) are kept, because no terminal in use takes them from UTF-8 text.
+    pub fn keep_ansi(mut self, keep: bool) -> Self {
+        self.settings.keep_ansi = keep;
+        self
+    }
+
     /// Gives events the fields of the spans around them, too; of two with one name the nearest wins.
     ///
     /// Off by default: the fields are on the spans' own records, and `trace_id` leads there.
@@ -464,7 +495,8 @@ impl Builder {
     /// later replaces ours, unless it calls the one before it. A signal that the application handles or ignores, be
     /// it from before or only later, is left to it: what it then leaves undelivered is delivered when it exits. A
     /// signal that nobody handles ends the process as ever, after delivery; the second one at once. So does SIGABRT,
-    /// and a core dump shows the thread that aborted.
+    /// and a core dump shows the thread that aborted. As the first process of a container (PID 1), which no signal ends by
+    /// default, it exits with 128 + the signal's number: 143 for SIGTERM, 130 for SIGINT, 134 for SIGABRT.
     ///
     /// All of this holds in a forked child too, from its first record on; before that, signals end it as ever.
     ///
@@ -475,8 +507,8 @@ impl Builder {
         self
     }
 
-    /// Records each panic as an ERROR event: `message` is what the panic says, `code.file.path`, `code.line.number` and
-    /// `thread.name` where it was, `attributes` has `exception.type` = `panic`, `exception.message` and, if `RUST_BACKTRACE` or
+    /// Records each panic as an ERROR event: `message` is what the panic says, `code.file.path`, `code.line.number`, `thread.id`
+    /// and `thread.name` where it was, `attributes` has `exception.type` = `panic`, `exception.message` and, if `RUST_BACKTRACE` or
     /// `RUST_LIB_BACKTRACE` asks for a backtrace, `exception.stacktrace`. Its name and target are `panic`. Off by default; on with
     /// [`init()`](crate::init()).
     ///

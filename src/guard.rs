@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use futures_channel::oneshot;
 
 use crate::error::FlushError;
 use crate::pipeline::Pipeline;
@@ -56,12 +56,13 @@ impl Guard {
     }
 
     /// What became of everything recorded so far.
+    ///
+    /// In a forked child these are the child's own records: all zero if it has made none.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        match self.here() {
-            Some(pipeline) => pipeline.stats(),
-            None => Counters::default().snapshot(|| 0),
-        }
+        let nothing = || Counters::default().snapshot(|| 0);
+        let pipeline = self.pipeline.as_ref().and_then(Pipeline::existing);
+        pipeline.map_or_else(nothing, |pipeline| pipeline.stats())
     }
 
     /// Delivers everything that was recorded before this call, and waits for it, at most so long.
@@ -186,10 +187,10 @@ fn ended(
     }
 }
 
-/// Shuts pipelines down side by side, each within its own shutdown timeout from now.
-pub(crate) fn end_all(pipelines: &[Arc<Pipeline>]) {
+/// Shuts pipelines down side by side, each within its own shutdown timeout from `start`.
+pub(crate) fn end_all(pipelines: &[Arc<Pipeline>], start: Instant) {
     let ask = |pipeline: &Arc<Pipeline>| {
-        let deadline = deadline(pipeline.shutdown_timeout());
+        let deadline = deadline_from(start, pipeline.shutdown_timeout());
         (deadline, pipeline.ask_for_shutdown(deadline))
     };
     let asked: Vec<_> = pipelines.iter().map(ask).collect();
@@ -198,10 +199,10 @@ pub(crate) fn end_all(pipelines: &[Arc<Pipeline>]) {
     }
 }
 
-/// Delivers what pipelines hold before the process ends, side by side, each within its own shutdown timeout from now.
-pub(crate) fn flush_all(pipelines: &[Arc<Pipeline>]) {
+/// Delivers what pipelines hold before the process ends, side by side, each within its own shutdown timeout from `start`.
+pub(crate) fn flush_all(pipelines: &[Arc<Pipeline>], start: Instant) {
     let ask = |pipeline: &Arc<Pipeline>| {
-        let deadline = deadline(pipeline.shutdown_timeout());
+        let deadline = deadline_from(start, pipeline.shutdown_timeout());
         (deadline, pipeline.ask_for_last_flush())
     };
     let asked: Vec<_> = pipelines.iter().map(ask).collect();
@@ -215,8 +216,11 @@ pub(crate) fn flush_all(pipelines: &[Arc<Pipeline>]) {
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 fn deadline(timeout: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(timeout.min(NEVER)).unwrap_or(now)
+    deadline_from(Instant::now(), timeout)
+}
+
+fn deadline_from(start: Instant, timeout: Duration) -> Instant {
+    start.checked_add(timeout.min(NEVER)).unwrap_or(start)
 }
 
 /// How long to wait for the worker's answer. It can not wait for itself: on its thread, where diagnostics hooks run,
@@ -280,8 +284,6 @@ impl Wake for Woken {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::oneshot;
-
     use super::*;
     use crate::stats::DropReason;
 

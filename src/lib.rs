@@ -89,10 +89,26 @@
 //! # Values
 //!
 //! Fields keep their types, and go into `attributes` unless [`field_placement`](Builder::field_placement) says otherwise.
-//! Integers that need more than 64 bits with a sign (an `u64` from 2⁶³ on too) are text, as Axiom has no such number; NaN and
-//! infinities are null; bytes are hex; what is recorded by `%` or `?` is text; a `None` and a field that stays `Empty` are absent.
-//! An error recorded as `&dyn Error` is its text and that of its causes, with OpenTelemetry's `exception.message`, `exception.type` and, if
-//! it has causes, `exception.stacktrace` beside it.
+//! NaN and infinities are null; bytes are hex; what is recorded by `%` or `?` is text; a `None` and a field that stays
+//! `Empty` are absent. An `f32` reads with the digits of an `f64`, 0.10000000149011612 for 0.1, since tracing makes one of it.
+//!
+//! An integer is always a number, because a field of a dataset has one type. Axiom's integers have 64 bits with a sign. A larger one (a
+//! `u64` from 2⁶³ on, too) is sent as the nearest float, and Axiom turns a field of integers into one of floats when the
+//! first float arrives. A float has 53 bits, so the last digits of such a number are lost: 18446744073709551615
+//! reads 18446744073709552000. Where every digit counts, as in hashes and ids, name the fields in
+//! [`text_fields`](Builder::text_fields): their values are always text.
+//!
+//! ANSI escape sequences, by which terminals are told colours, are removed from messages and texts, unless
+//! [`keep_ansi`](Builder::keep_ansi) is set.
+//!
+//! An error recorded as `&dyn Error` is its text and that of its causes, with OpenTelemetry's `exception.message`,
+//! `exception.type` and, if it has causes, `exception.stacktrace` beside it. The type is the name of the struct or of the enum's
+//! variant, read off a derived `Debug`. Where that tells none, as with the messages and contexts of `anyhow`, it is the type of
+//! the first cause that has one, and `Error` if none has. An error whose `Debug` reads as its message does is taken for a
+//! mere message.
+//!
+//! An event that the application named, as in `info!(name: "order.placed", …)`, has that name as `event.name`. The names that
+//! macros make up for all other events, such as `event src/main.rs:12`, are not sent.
 //!
 //! A value is shortened to 256 KiB, and a record has at most 250 fields and 1,000,000 bytes. A record that lost something to a limit,
 //! or to a `Debug` that panicked, has the field `incomplete`: how many of its values this befell.
@@ -142,11 +158,13 @@ mod integration;
 mod late;
 mod pipeline;
 mod queue;
+mod running;
 mod schema;
 mod span_ext;
 mod stats;
 mod sync;
 mod trace;
+mod witness;
 mod worker;
 
 pub use crate::builder::{Builder, builder};

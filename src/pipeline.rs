@@ -5,12 +5,13 @@
 //! stays the parent's.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use futures_channel::{mpsc, oneshot};
+use once_cell::race::OnceBox;
 use reqwest::header::{HeaderValue, InvalidHeaderValue};
-use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{Config, Destination, Endpoint};
 use crate::diag::{Cause, Diag, Diagnostic, Sink};
@@ -18,10 +19,12 @@ use crate::error::BuildError;
 use crate::exit;
 use crate::fence;
 use crate::fork::Process;
+use crate::frontend::json::Ansi;
 use crate::frontend::{AxiomLayer, CallsiteOptions, OpenSpans, Options, Placement, Tracer};
 use crate::guard::Guard;
 use crate::late::Late;
 use crate::queue::{Mark, Queue, Signal};
+use crate::running;
 use crate::stats::{Counters, DropReason, Stats};
 use crate::worker::{
     self, Command, Credentials, Encoder, Flushed, Heartbeat, Layout, Shared, Source,
@@ -40,12 +43,10 @@ pub(crate) struct Pipeline {
     late: Late,
     /// Losses that some receipt has told of.
     lost_before: AtomicU64,
-    /// In a child of the process that this was made in.
-    child: OnceLock<Arc<Pipeline>>,
+    /// In a child of the process that this was made in. Set without a lock: the thread that would hold it may be one
+    /// that a fork left behind.
+    child: OnceBox<Arc<Pipeline>>,
 }
-
-/// All pipelines of the program, for what happens at its end.
-static ALL: Mutex<Vec<Weak<Pipeline>>> = Mutex::new(Vec::new());
 
 /// Starts the worker. Opens no connection and loads no certificates: the worker does, on its own thread.
 pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
@@ -61,6 +62,12 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
                 fields: config.field_placement,
                 tags: config.labels.names().into(),
             },
+            text_fields: config.text_fields.iter().cloned().collect(),
+            ansi: if config.keep_ansi {
+                Ansi::Keep
+            } else {
+                Ansi::Strip
+            },
         },
         labels: config.labels.members().into(),
     };
@@ -72,10 +79,7 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
     if options.panics {
         exit::watch_panics();
     }
-    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
-    all.retain(|pipeline| pipeline.strong_count() > 0);
-    all.push(Arc::downgrade(&pipeline));
-    drop(all);
+    running::add(&pipeline);
     let tracer = Tracer::new(Arc::clone(&pipeline), spans, options);
     Ok((AxiomLayer::new(tracer), Guard::new(pipeline)))
 }
@@ -83,30 +87,6 @@ pub(crate) fn start(config: Config) -> Result<(AxiomLayer, Guard), BuildError> {
 /// A layer that records nothing, and a guard with nothing to deliver. No thread is started.
 pub(crate) fn inert() -> (AxiomLayer, Guard) {
     (AxiomLayer::inert(), Guard::inert())
-}
-
-/// The pipelines that are still in use in this process. A forked child that recorded nothing has none.
-pub(crate) fn all() -> Vec<Arc<Pipeline>> {
-    let Some(all) = try_for_a_while(&ALL) else {
-        return Vec::new();
-    };
-    let all = all.iter().filter_map(Weak::upgrade);
-    all.filter_map(|pipeline| pipeline.existing().cloned())
-        .collect()
-}
-
-/// Whoever holds it is about to let go, unless it is a thread that a fork left behind or one that aborts: the end of a
-/// program does not depend on them.
-fn try_for_a_while<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    const TRIES: u32 = 100;
-    for _ in 0..TRIES {
-        match mutex.try_lock() {
-            Ok(guard) => return Some(guard),
-            Err(TryLockError::Poisoned(guard)) => return Some(guard.into_inner()),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
-        }
-    }
-    None
 }
 
 impl Drop for Pipeline {
@@ -122,7 +102,7 @@ impl Drop for Pipeline {
 
 impl Pipeline {
     fn new(config: Arc<Config>, spans: Arc<OpenSpans>) -> Result<Self, BuildError> {
-        let (commands, received) = mpsc::unbounded_channel();
+        let (commands, received) = mpsc::unbounded();
         let shared = shared(&config);
         let sources = destinations(&config)
             .into_iter()
@@ -141,7 +121,7 @@ impl Pipeline {
             thread: Mutex::new(Some(thread)),
             late: Late::default(),
             lost_before: AtomicU64::new(0),
-            child: OnceLock::new(),
+            child: OnceBox::new(),
         })
     }
 
@@ -156,11 +136,11 @@ impl Pipeline {
             process: Process::new(),
             shared,
             spans,
-            commands: mpsc::unbounded_channel().0,
+            commands: mpsc::unbounded().0,
             thread: Mutex::new(None),
             late: Late::default(),
             lost_before: AtomicU64::new(0),
-            child: OnceLock::new(),
+            child: OnceBox::new(),
         }
     }
 
@@ -176,18 +156,31 @@ impl Pipeline {
 
     #[cold]
     fn in_child(self: &Arc<Self>) -> &Arc<Self> {
-        let child = self.child.get_or_init(|| {
+        let child = self.child(|| {
             let config = Arc::clone(&self.config);
             // No thread to be had: what the child records is counted.
             let spans = || Arc::clone(&self.spans);
-            let child = Self::new(config, spans())
-                .unwrap_or_else(|_| Self::closed(self.config.clone(), spans()));
-            if child.has_exit_hooks() {
-                exit::install(child.shutdown_timeout());
-            }
-            Arc::new(child)
+            Self::new(config, spans())
+                .unwrap_or_else(|_| Self::closed(self.config.clone(), spans()))
         });
         child.here()
+    }
+
+    /// The pipeline of a child of this process. Several threads of the child may make one, and the first is kept; the worker of
+    /// another ends when that is dropped.
+    fn child(&self, make: impl FnOnce() -> Self) -> &Arc<Self> {
+        if let Some(child) = self.child.get() {
+            return child;
+        }
+        let made = Arc::new(make());
+        let child = self.child.get_or_init(|| Box::new(Arc::clone(&made)));
+        if Arc::ptr_eq(child, &made) {
+            if child.has_exit_hooks() && child.is_open() {
+                exit::install(child.shutdown_timeout());
+            }
+            running::add(child);
+        }
+        child
     }
 
     /// Like [`here`](Self::here), but a child that has recorded nothing is given no pipeline.
@@ -204,11 +197,8 @@ impl Pipeline {
         if self.process.is_this() {
             return self;
         }
-        let closed = || {
-            let (config, spans) = (Arc::clone(&self.config), Arc::clone(&self.spans));
-            Arc::new(Self::closed(config, spans))
-        };
-        self.child.get_or_init(closed).here_or_closed()
+        let closed = || Self::closed(Arc::clone(&self.config), Arc::clone(&self.spans));
+        self.child(closed).here_or_closed()
     }
 
     pub(crate) fn events(&self) -> &Queue {
@@ -329,7 +319,7 @@ impl Pipeline {
             .collect();
         let (reply, replied) = oneshot::channel();
         // If the worker is gone, the reply's other end is dropped with the command.
-        drop(self.commands.send(Command::Flush {
+        drop(self.commands.unbounded_send(Command::Flush {
             marks,
             reply,
             is_last,
@@ -344,7 +334,7 @@ impl Pipeline {
         }
         let (reply, replied) = oneshot::channel();
         self.commands
-            .send(Command::Shutdown { deadline, reply })
+            .unbounded_send(Command::Shutdown { deadline, reply })
             .ok()
             .map(|()| replied)
     }
@@ -458,21 +448,4 @@ fn header(text: &str) -> Result<HeaderValue, BuildError> {
 
 fn unsendable(error: InvalidHeaderValue) -> BuildError {
     BuildError::system("a setting can not be sent as a header", error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pipeline_is_found_whoever_looks_for_it_at_the_same_time() {
-        let builder = crate::builder().url("http://localhost:1").token("t");
-        let (_layer, _guard) = builder.dataset("d").diagnostics(false).build().unwrap();
-        let find = || (0..20_000).all(|_| !all().is_empty());
-        std::thread::scope(|scope| {
-            let finders = [(); 4].map(|()| scope.spawn(find));
-            let found = finders.map(|finder| finder.join().unwrap());
-            assert_eq!(found, [true; 4]);
-        });
-    }
 }

@@ -1,7 +1,7 @@
 //! The names that records use themselves, and so can not be had for tags or for top-level fields.
 
 /// Names, or first parts of dotted names, of the fields that the layer writes.
-const TAKEN: [&str; 22] = [
+const TAKEN: [&str; 23] = [
     "level",
     "message",
     "target",
@@ -24,6 +24,7 @@ const TAKEN: [&str; 22] = [
     "incomplete",
     "thread",
     "code",
+    "event",
 ];
 
 /// Names that hold the resource's attributes and so can not have a value.

@@ -4,6 +4,8 @@
 
 #[path = "common/child.rs"]
 mod child;
+#[path = "common/no_tokio.rs"]
+mod no_tokio;
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -55,7 +57,10 @@ fn start() -> Guard {
         .flush_interval(Duration::from_secs(60))
         .build()
         .unwrap();
-    tracing_subscriber::registry().with(layer).init();
+    tracing_subscriber::registry()
+        .with(no_tokio::filter())
+        .with(layer)
+        .init();
     guard
 }
 

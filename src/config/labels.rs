@@ -7,7 +7,7 @@ use std::fmt;
 use super::endpoint::Endpoint;
 use super::resource::{self, SERVICE_NAME};
 use crate::error::{BuildError, Origin};
-use crate::frontend::json;
+use crate::frontend::json::{self, Ansi};
 use crate::schema;
 
 /// Axiom's limit for a field name (docs/limits).
@@ -22,7 +22,8 @@ const TOTAL_BYTES: usize = 64 * 1024;
 /// The value of a tag or a resource attribute: a text, an integer, a float or a boolean.
 ///
 /// A text of more than 4 KiB is shortened and then ends in `…`. An integer beyond 64 bits with a sign
-/// is sent as text, as Axiom has no such number. A float must be finite.
+/// is sent as the nearest float, because Axiom has no such integer: give a text to keep all digits. A float must be
+/// finite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TagValue(Value);
 
@@ -66,7 +67,9 @@ impl From<bool> for TagValue {
 
 impl From<f32> for TagValue {
     fn from(value: f32) -> Self {
-        f64::from(value).into()
+        // The shortest digits: 0.1 rather than 0.10000000149, which is the same number with the digits of an `f64`.
+        let shortest = value.to_string().parse();
+        shortest.unwrap_or(f64::from(value)).into()
     }
 }
 
@@ -91,6 +94,20 @@ impl TagValue {
     /// Appends it as JSON, a text with at most `cap` bytes. Returns whether it is whole.
     pub(crate) fn put(&self, out: &mut Vec<u8>, cap: usize) -> bool {
         self.0.put(out, cap)
+    }
+
+    /// Appends it as text, whatever it is.
+    pub(crate) fn put_text(&self, out: &mut Vec<u8>, cap: usize, ansi: Ansi) -> bool {
+        match &self.0 {
+            Value::Text(text) => json::put_text(out, text, cap, ansi),
+            Value::Integer(value) => json::put_str(out, &value.to_string(), cap),
+            Value::Float(value) => json::put_str(out, &value.to_string(), cap),
+            Value::Bool(value) => json::put_str(out, &value.to_string(), cap),
+        }
+    }
+
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self.0, Value::Text(_))
     }
 }
 

@@ -15,7 +15,7 @@ use self::diagnosis::{Finding, Verdict};
 use self::examination::{Examination, Note};
 use crate::config::Config;
 use crate::error::BuildError;
-use crate::{fence, pipeline};
+use crate::{fence, pipeline, witness};
 
 /// How long a diagnosis may take in all.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,6 +67,7 @@ pub(crate) fn diagnose(config: Result<Config, BuildError>, timeout: Duration) ->
         .name("axiom-layer-doctor".into())
         .spawn(move || {
             fence::raise();
+            witness::attend();
             let verdict = match runtime() {
                 Ok(runtime) => {
                     let mut examination = Examination::new(config, settings, inner, notes.clone());

@@ -4,7 +4,7 @@ use once_cell::race::OnceBox;
 use std::collections::HashMap;
 use tracing_core::{Level, Metadata};
 
-use super::json::{self, Piece};
+use super::json::{self, Ansi, Piece};
 use super::placement::Placement;
 
 /// Axiom's limit for a field name is 200 bytes (docs/limits); ours may live under `attributes.custom.`.
@@ -43,11 +43,14 @@ pub(crate) struct FieldPlan {
     pub(crate) shortened: bool,
     /// Not in `attributes` itself.
     pub(crate) is_outer: bool,
+    /// Its values are text, whatever their type.
+    pub(crate) is_text: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct Callsite {
-    /// `,"level":…,"target":…` and, on request, where in the source. Of a `log` record only the level.
+    /// `,"level":…,"target":…`, the event's name if it has one and, on request, where in the source. Of a `log` record
+    /// only the level.
     pub(crate) event: Box<[u8]>,
     /// `"level":…,"target":…,` as attributes among the event's own fields, which go before.
     pub(crate) entry: Box<[u8]>,
@@ -61,6 +64,8 @@ pub(crate) struct Callsite {
     pub(crate) is_log: bool,
     /// The application describes exceptions itself.
     pub(crate) has_exception: bool,
+    /// Of texts that are recorded here.
+    pub(crate) ansi: Ansi,
 }
 
 impl Callsite {
@@ -83,6 +88,10 @@ impl Callsite {
         if !is_log {
             event.extend_from_slice(b",\"target\":");
             json::put_str(&mut event, metadata.target(), NAME_BYTES);
+            if let Some(name) = event_name(metadata) {
+                event.extend_from_slice(b",\"event.name\":");
+                json::put_str(&mut event, name, NAME_BYTES);
+            }
             event.extend_from_slice(&location);
         }
         let entry = entry(metadata, &event);
@@ -97,13 +106,14 @@ impl Callsite {
             entry: entry.into(),
             span: span.into(),
             name: name.into(),
-            fields: plan_fields(metadata, is_log, &options.placement),
+            fields: plan_fields(metadata, is_log, options),
             is_error: *metadata.level() == Level::ERROR,
             is_log,
             has_exception: metadata
                 .fields()
                 .iter()
                 .any(|field| field.name().starts_with("exception.")),
+            ansi: options.ansi,
         }
     }
 }
@@ -114,6 +124,18 @@ fn span_name<'a>(metadata: &'a Metadata<'_>) -> &'a str {
         .into_iter()
         .find(|name| !name.is_empty())
         .unwrap_or("span")
+}
+
+/// The name that the application gave an event. A macro makes up `event src/main.rs:12` for those without.
+fn event_name<'a>(metadata: &'a Metadata<'_>) -> Option<&'a str> {
+    let name = metadata.name();
+    let place = name
+        .strip_prefix("event ")
+        .and_then(|place| place.rsplit_once(':'));
+    let is_made_up = place.is_some_and(|(file, line)| {
+        metadata.file() == Some(file) && line.parse().ok() == metadata.line()
+    });
+    (metadata.is_event() && !is_made_up && !name.is_empty()).then_some(name)
 }
 
 /// The members of an event's line as attributes, beside the event's own fields: of one name, those go before.
@@ -136,7 +158,11 @@ fn entry(metadata: &Metadata<'_>, event: &[u8]) -> Vec<u8> {
     entry
 }
 
-fn plan_fields(metadata: &Metadata<'_>, is_log: bool, placement: &Placement) -> Box<[FieldPlan]> {
+fn plan_fields(
+    metadata: &Metadata<'_>,
+    is_log: bool,
+    options: &CallsiteOptions,
+) -> Box<[FieldPlan]> {
     let mut slots = HashMap::new();
     let plan = |(index, field): (usize, tracing_core::Field)| {
         let name = field.name();
@@ -163,7 +189,12 @@ fn plan_fields(metadata: &Metadata<'_>, is_log: bool, placement: &Placement) -> 
             key: Piece::new(&key),
             role,
             shortened: kept.len() < name.len(),
-            is_outer: placement.is_outer(kept),
+            is_outer: options.placement.is_outer(kept),
+            is_text: match role {
+                Role::Attribute => options.is_text(name),
+                // What has a meaning of its own is text; only a line's number is one.
+                role => role != Role::LogLine,
+            },
         }
     };
     metadata.fields().iter().enumerate().map(plan).collect()
@@ -197,6 +228,16 @@ pub(crate) struct CallsiteOptions {
     /// `code.file.path` and `code.line.number`
     pub(crate) source_location: bool,
     pub(crate) placement: Placement,
+    /// Fields that are text, whatever the type of their values.
+    pub(crate) text_fields: Box<[String]>,
+    pub(crate) ansi: Ansi,
+}
+
+impl CallsiteOptions {
+    /// Whether the field of this name is text, whatever its values are.
+    pub(crate) fn is_text(&self, name: &str) -> bool {
+        self.text_fields.iter().any(|text| text == name)
+    }
 }
 
 /// Every callsite seen so far: buckets of chains that only grow.
@@ -222,8 +263,8 @@ impl Callsites {
         }
     }
 
-    pub(crate) fn placement(&self) -> &Placement {
-        &self.options.placement
+    pub(crate) fn options(&self) -> &CallsiteOptions {
+        &self.options
     }
 
     /// Renders the callsite unless that was done before.

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use super::ansi::{ESC, Stripper};
+
 /// Bytes that never change, appended in whole blocks: a few moves each, where a copy of any length is a call.
 #[derive(Debug)]
 pub(crate) struct Piece {
@@ -43,10 +45,26 @@ impl Piece {
 /// What stands at the end of a text that was shortened.
 pub(crate) const ELLIPSIS: &str = "…";
 
-/// Appends `text` as a JSON string. Returns whether it fitted into `cap` bytes of output.
+/// What becomes of the ANSI escape sequences in a text, by which terminals are told colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Ansi {
+    #[default]
+    Strip,
+    Keep,
+}
+
+/// Appends `text` as a JSON string, escape sequences included. Returns whether it fitted into `cap` bytes of output.
 pub(crate) fn put_str(out: &mut Vec<u8>, text: &str, cap: usize) -> bool {
+    put_text(out, text, cap, Ansi::Keep)
+}
+
+/// Appends a text of the application's as a JSON string. Returns whether it fitted into `cap` bytes of output.
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str, cap: usize, ansi: Ansi) -> bool {
     out.push(b'"');
-    let whole = put_escaped(out, text, cap);
+    let whole = match ansi {
+        Ansi::Keep => put_escaped(out, text, cap) != Put::Cut,
+        Ansi::Strip => put_stripped(out, text, cap, &mut Stripper::default()),
+    };
     if !whole {
         out.extend_from_slice(ELLIPSIS.as_bytes());
     }
@@ -62,11 +80,13 @@ pub(crate) fn put_fmt(
     out: &mut Vec<u8>,
     value: fmt::Arguments<'_>,
     cap: usize,
+    ansi: Ansi,
 ) -> Result<bool, fmt::Error> {
     out.push(b'"');
     let mut escaped = Escaped {
         end: out.len() + cap,
         out,
+        stripper: (ansi == Ansi::Strip).then(Stripper::default),
         full: false,
     };
     let written = escaped.write_fmt(value);
@@ -85,6 +105,8 @@ pub(crate) fn put_fmt(
 struct Escaped<'a> {
     out: &'a mut Vec<u8>,
     end: usize,
+    /// Knows whether the last piece ended within a sequence. `None`: sequences are kept.
+    stripper: Option<Stripper>,
     full: bool,
 }
 
@@ -95,13 +117,63 @@ impl Write for Escaped<'_> {
             return Err(fmt::Error);
         }
         let cap = self.end.saturating_sub(self.out.len());
-        if put_escaped(self.out, text, cap) {
+        let whole = match &mut self.stripper {
+            None => put_escaped(self.out, text, cap) != Put::Cut,
+            Some(stripper) => put_stripped(self.out, text, cap, stripper),
+        };
+        if whole {
             Ok(())
         } else {
             self.full = true;
             Err(fmt::Error)
         }
     }
+}
+
+/// Appends what is left of a text without its escape sequences. Returns whether that fitted.
+///
+/// Only where an escape is met, or the text is longer than the cap, are sequences looked for.
+fn put_stripped(out: &mut Vec<u8>, text: &str, cap: usize, stripper: &mut Stripper) -> bool {
+    let start = out.len();
+    if stripper.is_outside() && put_escaped(out, text, cap) == Put::Whole {
+        return true;
+    }
+    out.truncate(start);
+    put_between(out, text, cap, stripper)
+}
+
+/// Appends what stands between escape sequences.
+#[cold]
+fn put_between(out: &mut Vec<u8>, text: &str, cap: usize, stripper: &mut Stripper) -> bool {
+    let end = out.len() + cap;
+    let mut rest = text;
+    loop {
+        rest = stripper.skip(rest);
+        if rest.is_empty() {
+            return true;
+        }
+        let left = end.saturating_sub(out.len());
+        // What is longer does not fit, whatever comes behind it.
+        let window = rest.len().min(left + 1);
+        let plain = rest.as_bytes()[..window]
+            .iter()
+            .position(|byte| *byte == ESC);
+        let (now, later) = rest.split_at(plain.unwrap_or(rest.len()));
+        if put_escaped(out, now, left) == Put::Cut {
+            return false;
+        }
+        rest = later;
+    }
+}
+
+/// What became of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Put {
+    Whole,
+    /// It is there, and has an ESC in it.
+    WithEsc,
+    /// Only its beginning is there.
+    Cut,
 }
 
 /// Bytes looked at together: the inner loop compiles to vector compares.
@@ -111,23 +183,31 @@ const fn needs_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-fn put_escaped(out: &mut Vec<u8>, text: &str, cap: usize) -> bool {
+fn put_escaped(out: &mut Vec<u8>, text: &str, cap: usize) -> Put {
     // What does not fit even without an escape need not be looked at.
     let fits = floor_char_boundary(text, cap);
     let bytes = &text.as_bytes()[..fits];
+    let end = if fits == text.len() {
+        Put::Whole
+    } else {
+        Put::Cut
+    };
     if is_plain(bytes) {
         out.extend_from_slice(bytes);
-        return fits == text.len();
+        return end;
     }
     let start = out.len();
-    put_blocks(out, bytes);
+    let has_esc = put_blocks(out, bytes);
     if out.len() - start > cap {
         // Escapes made it longer than the cap: rare, so redo it with care.
         out.truncate(start);
         put_capped(out, text, cap);
-        return false;
+        return Put::Cut;
     }
-    fits == text.len()
+    match end {
+        Put::Whole if has_esc => Put::WithEsc,
+        end => end,
+    }
 }
 
 /// Whether no byte needs an escape, as in nearly every text.
@@ -147,27 +227,31 @@ fn is_plain(bytes: &[u8]) -> bool {
     is_plain(&block)
 }
 
-/// Copies plain blocks whole and goes through the others byte by byte.
-fn put_blocks(out: &mut Vec<u8>, bytes: &[u8]) {
+/// Copies plain blocks whole and goes through the others byte by byte. Returns whether there was an ESC.
+fn put_blocks(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
+    let mut has_esc = false;
     for block in bytes.chunks(BLOCK) {
         if is_plain(block) {
             out.extend_from_slice(block);
         } else {
-            put_bytewise(out, block);
+            has_esc |= put_bytewise(out, block);
         }
     }
+    has_esc
 }
 
-fn put_bytewise(out: &mut Vec<u8>, bytes: &[u8]) {
-    let mut from = 0;
+fn put_bytewise(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
+    let (mut from, mut has_esc) = (0, false);
     for (at, byte) in bytes.iter().enumerate() {
         if needs_escape(*byte) {
+            has_esc |= *byte == ESC;
             out.extend_from_slice(&bytes[from..at]);
             put_escape(out, *byte);
             from = at + 1;
         }
     }
     out.extend_from_slice(&bytes[from..]);
+    has_esc
 }
 
 fn put_capped(out: &mut Vec<u8>, text: &str, cap: usize) {
@@ -251,11 +335,12 @@ pub(crate) fn put_hex(out: &mut Vec<u8>, bytes: &[u8], cap: usize) -> bool {
     shown == bytes.len()
 }
 
+/// An integer, or the nearest float where it needs more than 64 bits with a sign: Axiom's integers have no more
+/// (docs/scalar-types), and it turns a field of integers into one of floats, but not into one of texts.
 pub(crate) fn put_u64(out: &mut Vec<u8>, value: u64) {
     match i64::try_from(value) {
         Ok(value) => put_i64(out, value),
-        // Axiom's integers are signed 64 bit (docs/scalar-types): beyond, text keeps every digit.
-        Err(_) => put_quoted(out, itoa::Buffer::new().format(value)),
+        Err(_) => put_f64(out, value as f64),
     }
 }
 
@@ -266,24 +351,45 @@ pub(crate) fn put_i64(out: &mut Vec<u8>, value: i64) {
 pub(crate) fn put_i128(out: &mut Vec<u8>, value: i128) {
     match i64::try_from(value) {
         Ok(value) => put_i64(out, value),
-        Err(_) => put_quoted(out, itoa::Buffer::new().format(value)),
+        Err(_) => put_f64(out, value as f64),
     }
 }
 
 pub(crate) fn put_u128(out: &mut Vec<u8>, value: u128) {
     match i64::try_from(value) {
         Ok(value) => put_i64(out, value),
-        Err(_) => put_quoted(out, itoa::Buffer::new().format(value)),
+        Err(_) => put_f64(out, value as f64),
     }
 }
 
-/// NaN and the infinities are `null`, as Axiom stores them (docs/limits).
+/// Every digit of an integer, as text.
+pub(crate) fn put_digits(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    put_quoted(out, itoa::Buffer::new().format(value));
+}
+
+/// By a fraction or an exponent it is a float to whoever reads it. NaN and the infinities are `null`, as Axiom stores
+/// them (docs/limits).
 pub(crate) fn put_f64(out: &mut Vec<u8>, value: f64) {
     if value.is_finite() {
         out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
     } else {
         out.extend_from_slice(b"null");
     }
+}
+
+/// With as many digits as tell it from other floats of its size, which are fewer than the same number has as `f64`.
+#[cfg(all(tracing_unstable, feature = "valuable"))]
+pub(crate) fn put_f32(out: &mut Vec<u8>, value: f32) {
+    if value.is_finite() {
+        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    } else {
+        out.extend_from_slice(b"null");
+    }
+}
+
+/// A float as text, `NaN`, `inf` and `-inf` too.
+pub(crate) fn put_f64_text(out: &mut Vec<u8>, value: f64) {
+    put_quoted(out, zmij::Buffer::new().format(value));
 }
 
 pub(crate) fn put_bool(out: &mut Vec<u8>, value: bool) {
@@ -316,107 +422,4 @@ pub(crate) fn value_len(bytes: &[u8]) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn string(text: &str, cap: usize) -> (String, bool) {
-        let mut out = Vec::new();
-        let whole = put_str(&mut out, text, cap);
-        (String::from_utf8(out).unwrap(), whole)
-    }
-
-    #[test]
-    fn a_piece_of_any_length_is_appended_as_it_is() {
-        let bytes: Vec<u8> = (0..3 * BLOCK as u8).collect();
-        for len in 0..bytes.len() {
-            let piece = Piece::new(&bytes[..len]);
-            let mut out = b"before".to_vec();
-            piece.put(&mut out);
-            piece.put(&mut out);
-            assert_eq!(out, [b"before", &bytes[..len], &bytes[..len]].concat());
-            assert_eq!((piece.bytes(), piece.len()), (&bytes[..len], len));
-        }
-    }
-
-    #[test]
-    fn every_ascii_byte_parses_back() {
-        let text: String = (0..128_u8).map(char::from).collect();
-        let (json, whole) = string(&text, 10_000);
-        assert!(whole);
-        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_parses_back(text in any::<String>()) {
-            let (json, whole) = string(&text, usize::MAX / 2);
-            prop_assert!(whole);
-            prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
-        }
-
-        #[test]
-        fn capped_text_is_a_prefix_within_the_cap(text in any::<String>(), cap in 0_usize..80) {
-            let (json, whole) = string(&text, cap);
-            let back = serde_json::from_str::<String>(&json).unwrap();
-            if whole {
-                prop_assert_eq!(back, text);
-            } else {
-                prop_assert!(json.len() <= cap + 2 + ELLIPSIS.len());
-                prop_assert!(text.starts_with(back.strip_suffix('…').unwrap()));
-            }
-        }
-
-        #[test]
-        fn formatted_text_equals_the_string(text in any::<String>(), cap in 0_usize..80) {
-            let mut out = Vec::new();
-            let whole = put_fmt(&mut out, format_args!("{text}"), cap).unwrap();
-            prop_assert_eq!((String::from_utf8(out).unwrap(), whole), string(&text, cap));
-        }
-
-        #[test]
-        fn a_shortened_string_is_a_prefix(text in any::<String>(), cap in 0_usize..80) {
-            let (json, _) = string(&text, usize::MAX / 2);
-            let mut out = Vec::new();
-            put_shortened(&mut out, json.as_bytes(), cap);
-            let back: String = serde_json::from_slice(&out).unwrap();
-            if json.len() <= cap + 2 {
-                prop_assert_eq!(back, text);
-            } else {
-                prop_assert!(out.len() <= cap + 2 + ELLIPSIS.len());
-                prop_assert!(text.starts_with(back.strip_suffix('…').unwrap()));
-            }
-        }
-
-        #[test]
-        fn any_float_parses_back(value in any::<f64>()) {
-            let mut out = Vec::new();
-            put_f64(&mut out, value);
-            let back: Option<f64> = serde_json::from_slice(&out).unwrap();
-            prop_assert_eq!(back, value.is_finite().then_some(value));
-        }
-
-        #[test]
-        fn the_length_of_a_value_is_found(text in any::<String>(), tail in any::<String>()) {
-            let value = serde_json::json!({ "a": [text, 1.5, null], "b": { "c": tail } }).to_string();
-            let rest = format!("{value},\"x\":1");
-            prop_assert_eq!(value_len(rest.as_bytes()), value.len());
-        }
-    }
-
-    #[test]
-    fn integers_beyond_64_bits_are_text() {
-        let mut out = Vec::new();
-        put_u64(&mut out, u64::MAX);
-        out.push(b' ');
-        put_i128(&mut out, i128::MIN);
-        out.push(b' ');
-        put_u64(&mut out, 7);
-        let text = String::from_utf8(out).unwrap();
-        assert_eq!(
-            text,
-            "\"18446744073709551615\" \"-170141183460469231731687303715884105728\" 7"
-        );
-    }
-}
+mod tests;

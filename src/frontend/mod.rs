@@ -1,7 +1,9 @@
 //! What runs on the application's threads: an event or a closed span becomes one NDJSON line.
 
+mod ansi;
 mod callsite;
 mod current;
+mod exception;
 mod home;
 pub(crate) mod json;
 mod layer;
@@ -11,6 +13,7 @@ mod members;
 mod nested;
 mod open;
 pub(crate) mod panic;
+mod patience;
 mod placement;
 mod record;
 mod scratch;

@@ -7,7 +7,7 @@
 use valuable::{Enumerable, Fields, NamedValues, Value, Variant, Visit};
 
 use super::callsite::KEY_BYTES;
-use super::json;
+use super::json::{self, Ansi};
 use super::members::ATTRIBUTES;
 
 /// Axiom cuts at 100 (docs/limits). Nobody reads that far, and each level is a frame on the stack.
@@ -32,6 +32,7 @@ pub(crate) fn put(
     cap: usize,
     path: usize,
     members: u32,
+    ansi: Ansi,
 ) -> Nested {
     let mut writer = Writer {
         end: out.len() + cap,
@@ -44,6 +45,7 @@ pub(crate) fn put(
         siblings: 0,
         is_tuple: false,
         is_whole: true,
+        ansi,
     };
     writer.value(value);
     Nested {
@@ -66,6 +68,7 @@ struct Writer<'a> {
     /// Unnamed values are an array even if there is only one.
     is_tuple: bool,
     is_whole: bool,
+    ansi: Ansi,
 }
 
 impl Writer<'_> {
@@ -91,7 +94,7 @@ impl Writer<'_> {
             Value::Char(value) => self.text(value.encode_utf8(&mut [0; 4])),
             Value::String(value) => self.text(value),
             Value::Path(value) => self.text(&value.to_string_lossy()),
-            Value::F32(value) => json::put_f64(self.out, f64::from(value)),
+            Value::F32(value) => json::put_f32(self.out, value),
             Value::F64(value) => json::put_f64(self.out, value),
             Value::I8(value) => json::put_i64(self.out, value.into()),
             Value::I16(value) => json::put_i64(self.out, value.into()),
@@ -129,13 +132,13 @@ impl Writer<'_> {
 
     fn text(&mut self, text: &str) {
         let cap = self.left().saturating_sub(CLOSING);
-        self.is_whole &= json::put_str(self.out, text, cap);
+        self.is_whole &= json::put_text(self.out, text, cap, self.ansi);
     }
 
     fn shown(&mut self, text: std::fmt::Arguments<'_>) {
         let cap = self.left().saturating_sub(CLOSING);
         // A text that its own code gives up on ends there.
-        self.is_whole &= json::put_fmt(self.out, text, cap).unwrap_or(false);
+        self.is_whole &= json::put_fmt(self.out, text, cap, self.ansi).unwrap_or(false);
     }
 
     fn variant(&mut self, value: &dyn Enumerable) {

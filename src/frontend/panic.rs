@@ -15,7 +15,9 @@ use tracing_subscriber::Registry;
 use super::callsite::NAME_BYTES;
 use super::current;
 use super::home::address;
-use super::json;
+use super::json::{self, Ansi};
+use super::scratch;
+use super::thread;
 use super::time;
 use super::tracer::{Made, Tracer};
 use super::tracers;
@@ -59,8 +61,6 @@ pub(crate) fn record(info: &PanicHookInfo<'_>) {
     if all.is_empty() {
         return;
     }
-    let panic = Panic::new(info);
-    current::set_panic(&panic.message);
     let here =
         || dispatcher::get_default(|dispatch| dispatch.downcast_ref::<Registry>().map(address));
     // What is current on a thread of ours says nothing.
@@ -81,6 +81,8 @@ pub(crate) fn record(info: &PanicHookInfo<'_>) {
         }
     }
     for tracer in all {
+        let panic = Panic::new(info, tracer.callsites.of(&METADATA).ansi);
+        current::set_panic(&panic.message);
         panic.put(&tracer);
     }
 }
@@ -96,7 +98,7 @@ struct Panic {
 }
 
 impl Panic {
-    fn new(info: &PanicHookInfo<'_>) -> Self {
+    fn new(info: &PanicHookInfo<'_>, ansi: Ansi) -> Self {
         let payload = info.payload();
         let text = payload
             .downcast_ref::<&str>()
@@ -109,7 +111,7 @@ impl Panic {
             exception: Vec::new(),
             incomplete: 0,
         };
-        if !json::put_str(&mut panic.message, text, MESSAGE_BYTES) {
+        if !json::put_text(&mut panic.message, text, MESSAGE_BYTES, ansi) {
             panic.incomplete += 1;
         }
         panic.put_place(info);
@@ -125,11 +127,7 @@ impl Panic {
             out.extend_from_slice(b",\"code.line.number\":");
             json::put_u64(out, u64::from(location.line()));
         }
-        let thread = std::thread::current();
-        if let Some(name) = thread.name() {
-            out.extend_from_slice(b",\"thread.name\":");
-            json::put_str(out, name, NAME_BYTES);
-        }
+        thread::with_members(true, |members| out.extend_from_slice(members));
     }
 
     fn put_exception(&mut self) {
@@ -140,7 +138,12 @@ impl Panic {
         let backtrace = Backtrace::capture();
         if backtrace.status() == BacktraceStatus::Captured {
             out.extend_from_slice(b"\"exception.stacktrace\":");
-            match json::put_fmt(out, format_args!("{backtrace}"), STACKTRACE_BYTES) {
+            match json::put_fmt(
+                out,
+                format_args!("{backtrace}"),
+                STACKTRACE_BYTES,
+                Ansi::Keep,
+            ) {
                 Ok(true) => {}
                 Ok(false) | Err(_) => self.incomplete += 1,
             }
@@ -150,13 +153,15 @@ impl Panic {
 
     fn put(&self, tracer: &Tracer) {
         let around = tracer.current();
-        tracer.encode(|scratch| {
+        // However deep a value's `Debug` is in others: nothing of the application's runs here.
+        scratch::lend(|scratch| {
             scratch.special.message.clone_from(&self.message);
             scratch.special.exception.clone_from(&self.exception);
             let made = Made {
                 time: time::wall_clock(),
                 callsite: tracer.callsites.of(&METADATA),
                 around,
+                ids: around.map(|around| around.span.ids()),
                 place: &self.place,
                 fails_span: true,
             };

@@ -11,8 +11,11 @@ use tracing_core::Field;
 use tracing_core::field::Visit;
 
 use super::callsite::{Callsite, FieldPlan, NAME_BYTES, Role, role_in_span};
-use super::json;
+use super::current;
+use super::exception::{Causes, Chain, put_type};
+use super::json::{self, Ansi};
 use super::members::Fields;
+use crate::config::TagValue;
 
 /// One value at most. With a message and all attributes at their caps, the labels (64 KiB) and the rest,
 /// a line stays below 1,000,000 bytes: Axiom refuses a whole request for one line above 1 MiB.
@@ -21,8 +24,6 @@ pub(crate) const VALUE_BYTES: usize = 256 * 1024;
 pub(crate) const STATUS_MESSAGE_BYTES: usize = 4 * 1024;
 /// Each of the members that describe an exception.
 pub(crate) const EXCEPTION_BYTES: usize = 16 * 1024;
-/// Causes of an error that are followed; the chain may be a circle.
-const ERROR_CAUSES: usize = 32;
 
 /// What fields of a special meaning said, as JSON; empty when absent.
 #[derive(Debug, Default)]
@@ -52,18 +53,28 @@ impl Special {
             .unwrap_or_default()
     }
 
-    /// Takes a value for a field of a span that has a meaning of its own. `false`: it has none.
-    pub(crate) fn set(&mut self, name: &str, json: &[u8]) -> bool {
-        let (role, text) = match role_in_span(name) {
-            Some(role @ Role::OtelName) => (role, &mut self.name),
-            Some(role @ Role::OtelKind) => (role, &mut self.kind),
-            Some(role @ Role::OtelStatusCode) => (role, &mut self.status_code),
-            Some(role @ Role::OtelStatusDescription) => (role, &mut self.status_message),
-            _ => return false,
-        };
-        text.extend_from_slice(json);
+    /// Where a field of a meaning of its own goes, and how long it may be.
+    fn text_of(&mut self, role: Role) -> Option<(&mut Vec<u8>, usize)> {
+        Some(match role {
+            Role::Message => (&mut self.message, VALUE_BYTES),
+            Role::OtelName => (&mut self.name, NAME_BYTES),
+            Role::OtelKind => (&mut self.kind, 64),
+            Role::OtelStatusCode => (&mut self.status_code, 64),
+            Role::OtelStatusDescription => (&mut self.status_message, STATUS_MESSAGE_BYTES),
+            Role::LogTarget => (&mut self.log_target, NAME_BYTES),
+            Role::LogFile => (&mut self.log_file, NAME_BYTES),
+            Role::LogLine => (&mut self.log_line, 64),
+            Role::Attribute | Role::LogModule | Role::Excess => return None,
+        })
+    }
+
+    /// Takes a value for a field of a span that has a meaning of its own, and says whether it is whole. `None`: it has none.
+    pub(crate) fn set(&mut self, name: &str, value: &TagValue) -> Option<bool> {
+        let role = role_in_span(name)?;
+        let (text, cap) = self.text_of(role)?;
+        let is_whole = value.put(text, cap);
         finish_text(role, text);
-        true
+        Some(is_whole)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -95,11 +106,11 @@ pub(crate) struct FieldVisitor<'a> {
 impl FieldVisitor<'_> {
     /// `write` appends one JSON value of at most so many bytes and says whether it is whole.
     #[inline]
-    fn put(&mut self, field: &Field, write: impl FnOnce(&mut Vec<u8>, usize) -> bool) {
+    fn put(&mut self, field: &Field, write: impl FnOnce(&mut Vec<u8>, usize, &FieldPlan) -> bool) {
         let Some((plan, out, cap)) = self.begin(field) else {
             return;
         };
-        let whole = write(out, cap);
+        let whole = write(out, cap, plan);
         match plan.role {
             Role::Attribute => out.push(b','),
             role => finish_text(role, out),
@@ -115,7 +126,6 @@ impl FieldVisitor<'_> {
             self.incomplete += 1;
             return None;
         };
-        let special = &mut *self.special;
         let (text, cap) = match plan.role {
             Role::Attribute => {
                 let Some((out, cap)) = self.fields.begin(plan, VALUE_BYTES) else {
@@ -124,27 +134,32 @@ impl FieldVisitor<'_> {
                 };
                 return Some((plan, out, cap));
             }
-            Role::Message => (&mut special.message, VALUE_BYTES),
-            Role::OtelName => (&mut special.name, NAME_BYTES),
-            Role::OtelKind => (&mut special.kind, 64),
-            Role::OtelStatusCode => (&mut special.status_code, 64),
-            Role::OtelStatusDescription => (&mut special.status_message, STATUS_MESSAGE_BYTES),
-            Role::LogTarget => (&mut special.log_target, NAME_BYTES),
-            Role::LogFile => (&mut special.log_file, NAME_BYTES),
-            Role::LogLine => (&mut special.log_line, 64),
             // Told by the target.
             Role::LogModule => return None,
             Role::Excess => {
                 self.incomplete += 1;
                 return None;
             }
+            role => self.special.text_of(role)?,
         };
         text.clear();
         Some((plan, text, cap))
     }
 
     fn put_user_fmt(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        self.put(field, |out, cap| put_caught(out, value, cap));
+        let ansi = self.callsite.ansi;
+        self.put(field, |out, cap, _| put_caught(out, value, cap, ansi));
+    }
+
+    fn put_integer<I: itoa::Integer>(&mut self, field: &Field, value: I, put: fn(&mut Vec<u8>, I)) {
+        self.put(field, |out, _, plan| {
+            if plan.is_text {
+                json::put_digits(out, value);
+            } else {
+                put(out, value);
+            }
+            true
+        });
     }
 
     /// A value of the `valuable` crate, as nested JSON.
@@ -153,15 +168,18 @@ impl FieldVisitor<'_> {
         let Some(plan) = self.callsite.fields.get(field.index()) else {
             return self.put_user_fmt(field, format_args!("{value:?}"));
         };
-        if plan.role != Role::Attribute {
-            // These are text.
-            return self.put_user_fmt(field, format_args!("{value:?}"));
+        if plan.is_text {
+            return match value {
+                valuable::Value::String(text) => self.record_str(field, text),
+                value => self.put_user_fmt(field, format_args!("{value:?}")),
+            };
         }
         let room = self.fields.room();
         let mut members = 0;
-        self.put(field, |out, cap| {
+        let ansi = self.callsite.ansi;
+        self.put(field, |out, cap, plan| {
             caught(out, |out| {
-                let nested = super::nested::put(out, value, cap, plan.key.len(), room);
+                let nested = super::nested::put(out, value, cap, plan.key.len(), room, ansi);
                 members = nested.members;
                 Ok(nested.is_whole)
             })
@@ -175,15 +193,21 @@ impl FieldVisitor<'_> {
             return;
         }
         let (out, message) = (&mut self.special.exception, &mut self.special.error);
-        let mut whole = put_caught(message, format_args!("{error}"), STATUS_MESSAGE_BYTES);
+        let ansi = self.callsite.ansi;
+        let mut whole = put_caught(message, format_args!("{error}"), STATUS_MESSAGE_BYTES, ansi);
         out.extend_from_slice(b"\"exception.message\":");
         out.extend_from_slice(message);
         out.extend_from_slice(b",\"exception.type\":");
         put_type(out, error);
         out.push(b',');
-        if catch_unwind(AssertUnwindSafe(|| error.source().is_some())).unwrap_or(false) {
+        if survive(|| error.source().is_some()).unwrap_or(false) {
             out.extend_from_slice(b"\"exception.stacktrace\":");
-            whole &= put_caught(out, format_args!("{}", Causes(error)), EXCEPTION_BYTES);
+            whole &= put_caught(
+                out,
+                format_args!("{}", Causes(error)),
+                EXCEPTION_BYTES,
+                ansi,
+            );
             out.push(b',');
         }
         if !whole {
@@ -192,86 +216,43 @@ impl FieldVisitor<'_> {
     }
 }
 
-/// What has a meaning of its own is text, whatever the value was; only a line's number is one.
+/// An empty `otel.name` or description says nothing; a span without a name is no span to Axiom.
 fn finish_text(role: Role, text: &mut Vec<u8>) {
-    if role == Role::LogLine {
-        return;
-    }
-    if text.first() != Some(&b'"') {
-        text.insert(0, b'"');
-        text.push(b'"');
-    }
-    // An empty `otel.name` or description says nothing; a span without a name is no span to Axiom.
-    if role != Role::Message && text.len() == 2 {
+    if !matches!(role, Role::LogLine | Role::Message) && text.len() == 2 {
         text.clear();
     }
 }
 
 /// Appends what a value of the application's formats to, or what became of that.
-fn put_caught(out: &mut Vec<u8>, value: fmt::Arguments<'_>, cap: usize) -> bool {
-    caught(out, |out| json::put_fmt(out, value, cap))
+fn put_caught(out: &mut Vec<u8>, value: fmt::Arguments<'_>, cap: usize, ansi: Ansi) -> bool {
+    caught(out, |out| json::put_fmt(out, value, cap, ansi))
 }
 
 /// Runs code of the application's that appends one JSON value.
 fn caught(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>) -> Result<bool, fmt::Error>) -> bool {
     let start = out.len();
-    let written = catch_unwind(AssertUnwindSafe(|| put(out)));
-    let instead = match written {
-        Ok(Ok(whole)) => return whole,
-        Ok(Err(fmt::Error)) => "<failed to format>",
-        Err(payload) => {
-            // Dropping a payload may panic again.
-            std::mem::forget(payload);
-            "<panicked while formatting>"
-        }
+    let instead = match survive(|| put(out)) {
+        Some(Ok(whole)) => return whole,
+        Some(Err(fmt::Error)) => "<failed to format>",
+        None => "<panicked while formatting>",
     };
     out.truncate(start);
     json::put_str(out, instead, VALUE_BYTES);
     false
 }
 
-/// A `dyn Error` does not tell its type, but what `Debug` begins with does: the name of a struct, or of
-/// an enum's variant.
-fn put_type(out: &mut Vec<u8>, error: &(dyn Error + 'static)) {
-    /// Takes the first word, and then ends the formatting by an error.
-    struct Word<'a> {
-        out: &'a mut Vec<u8>,
-        left: usize,
-    }
-    impl fmt::Write for Word<'_> {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            let word = text
-                .split(|char: char| !char.is_alphanumeric() && !matches!(char, '_' | ':'))
-                .next()
-                .unwrap_or_default();
-            let fits = json::floor_char_boundary(word, self.left);
-            // Nothing in a word needs an escape.
-            self.out.extend_from_slice(&word.as_bytes()[..fits]);
-            self.left -= fits;
-            if fits < text.len() {
-                Err(fmt::Error)
-            } else {
-                Ok(())
-            }
-        }
-    }
-    out.push(b'"');
-    let start = out.len();
-    let mut word = Word {
-        out,
-        left: NAME_BYTES,
-    };
-    let panicked = catch_unwind(AssertUnwindSafe(|| {
-        fmt::write(&mut word, format_args!("{error:?}")).is_ok()
-    }));
-    if let Err(payload) = panicked {
-        std::mem::forget(payload);
-        out.truncate(start);
-    }
-    if out.len() == start {
-        out.extend_from_slice(b"Error");
-    }
-    out.push(b'"');
+/// Runs code of the application's. `None`: it panicked.
+pub(super) fn survive<T>(run: impl FnOnce() -> T) -> Option<T> {
+    let heard = current::panics_heard();
+    let survived = catch_unwind(AssertUnwindSafe(run));
+    survived
+        .map_err(|payload| {
+            // Dropping a payload may panic again.
+            std::mem::forget(payload);
+            // It is over, unlike one in whose destructors it may have come.
+            current::forget_panics_since(heard);
+        })
+        .ok()
 }
 
 impl Visit for FieldVisitor<'_> {
@@ -284,53 +265,51 @@ impl Visit for FieldVisitor<'_> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, |out, _| {
-            json::put_f64(out, value);
+        self.put(field, |out, _, plan| {
+            if plan.is_text {
+                json::put_f64_text(out, value);
+            } else {
+                json::put_f64(out, value);
+            }
             true
         });
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, |out, _| {
-            json::put_i64(out, value);
-            true
-        });
+        self.put_integer(field, value, json::put_i64);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, |out, _| {
-            json::put_u64(out, value);
-            true
-        });
+        self.put_integer(field, value, json::put_u64);
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
-        self.put(field, |out, _| {
-            json::put_i128(out, value);
-            true
-        });
+        self.put_integer(field, value, json::put_i128);
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        self.put(field, |out, _| {
-            json::put_u128(out, value);
-            true
-        });
+        self.put_integer(field, value, json::put_u128);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, |out, _| {
-            json::put_bool(out, value);
+        self.put(field, |out, _, plan| {
+            if plan.is_text {
+                let text = if value { "true" } else { "false" };
+                json::put_str(out, text, usize::MAX);
+            } else {
+                json::put_bool(out, value);
+            }
             true
         });
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, |out, cap| json::put_str(out, value, cap));
+        let ansi = self.callsite.ansi;
+        self.put(field, |out, cap, _| json::put_text(out, value, cap, ansi));
     }
 
     fn record_bytes(&mut self, field: &Field, value: &[u8]) {
-        self.put(field, |out, cap| json::put_hex(out, value, cap));
+        self.put(field, |out, cap, _| json::put_hex(out, value, cap));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
@@ -340,38 +319,5 @@ impl Visit for FieldVisitor<'_> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.put_user_fmt(field, format_args!("{value:?}"));
-    }
-}
-
-/// An error and its causes, joined by `: `.
-struct Chain<'a>(&'a (dyn Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        for _ in 0..ERROR_CAUSES {
-            let Some(error) = cause else { break };
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
-}
-
-/// The causes of an error, a line each.
-struct Causes<'a>(&'a (dyn Error + 'static));
-
-impl fmt::Display for Causes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut cause = self.0.source();
-        let mut line_end = "";
-        for _ in 0..ERROR_CAUSES {
-            let Some(error) = cause else { break };
-            write!(f, "{line_end}caused by: {error}")?;
-            line_end = "\n";
-            cause = error.source();
-        }
-        Ok(())
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use futures_channel::oneshot;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::oneshot;
 
 use super::Worker;
 use super::destination::Destination;
@@ -106,7 +106,7 @@ impl Worker {
             match self.flushed(&flush, now) {
                 Some(flushed) => drop(flush.reply.send(flushed)),
                 // In an outage, those who stopped waiting would add up.
-                None if flush.reply.is_closed() => {}
+                None if flush.reply.is_canceled() => {}
                 None => self.flushes.push(flush),
             }
         }

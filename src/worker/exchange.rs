@@ -17,6 +17,7 @@ use super::transport::{Transport, token_in};
 use super::trouble::{NoAnswer, Trouble};
 use crate::diag::Cause;
 use crate::stats::DropReason;
+use crate::witness;
 
 /// Bodies in memory beyond which no new batch is made: with the last of them, less than 8 MiB. Datasets have
 /// equal parts of it, so that one that stalls does not hold up the other.
@@ -86,6 +87,7 @@ impl Worker {
         shipment.body = Some(body.clone());
         let id = self.next_flight;
         self.next_flight += 1;
+        witness::attend();
         let attempt: Attempt = match self.transport() {
             Ok(transport) => {
                 let url = self.destinations[destination].url.clone();

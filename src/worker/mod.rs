@@ -29,11 +29,11 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use futures_channel::mpsc;
 use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::{FusedStream, FuturesUnordered};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tokio::sync::mpsc;
 
 pub(crate) use self::batch::{Batcher, Limits};
 pub(crate) use self::body::{Body, Encoder, Layout};
@@ -106,6 +106,8 @@ pub(crate) fn spawn(
     shared: Arc<Shared>,
     commands: mpsc::UnboundedReceiver<Command>,
 ) -> io::Result<JoinHandle<()>> {
+    // With the feature `tracing` of tokio, what it makes and drops is recorded. The application's thread goes on after.
+    let _fence = fence::raise_for_now();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -247,7 +249,7 @@ impl Worker {
         let was_closing = self.closing.is_some();
         while self.closing.is_some() == was_closing {
             let command = poll_fn(|cx| {
-                if !was_closing && let Poll::Ready(command) = self.commands.poll_recv(cx) {
+                if !was_closing && let Poll::Ready(command) = self.commands.poll_next_unpin(cx) {
                     return Poll::Ready(Some(command));
                 }
                 timer.as_mut().poll(cx).map(|()| None)
@@ -294,8 +296,8 @@ impl Worker {
             return Poll::Ready(Wake::Answer(id, answer));
         }
         // Once the guard is gone for good there is nobody to listen to.
-        let is_heard = self.closing.is_none() || !self.commands.is_closed();
-        if is_heard && let Poll::Ready(command) = self.commands.poll_recv(cx) {
+        let is_heard = self.closing.is_none() || !self.commands.is_terminated();
+        if is_heard && let Poll::Ready(command) = self.commands.poll_next_unpin(cx) {
             return Poll::Ready(Wake::Command(command));
         }
         if self.shared.signal.poll_raised(cx).is_ready() {

@@ -4,6 +4,8 @@
 //! purpose, [`DIFFERENCES`] has both sides and the reason. A difference that is not listed fails the
 //! test, and so does one that is listed and not there.
 
+#[path = "../common/no_tokio.rs"]
+mod no_tokio;
 mod program;
 mod together;
 
@@ -19,10 +21,11 @@ use opentelemetry::{Array, Context};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 use serde_json::{Value, json};
-use tracing::Span;
+use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Registry;
 use tracing_subscriber::prelude::*;
+use tracing_subscriber::registry::LookupSpan;
 
 use self::program::{Bridge, program};
 
@@ -41,6 +44,13 @@ const LATE: &str =
 const DIFFERENCES: &[(&str, &str, &str, &str, &str)] = &[
     ("values", "unsigned", r#""7""#, "7", INTEGERS),
     ("values", "small", r#""7""#, "7", INTEGERS),
+    (
+        "values",
+        "wide",
+        r#""340282366920938463463374607431768211455""#,
+        "3.402823669209385e38",
+        "an integer is a number always, beyond 64 bits the nearest float; there it becomes text",
+    ),
     ("priced", "order", r#""7""#, "7", INTEGERS),
     (
         "values",
@@ -225,6 +235,10 @@ impl Bridge for Theirs {
     }
 }
 
+fn registry() -> impl Subscriber + for<'a> LookupSpan<'a> {
+    Registry::default().with(no_tokio::filter())
+}
+
 fn theirs() -> Spans {
     let exporter = Exporter::default();
     let provider = SdkTracerProvider::builder()
@@ -237,7 +251,7 @@ fn theirs() -> Spans {
         .with_threads(false)
         .with_target(false)
         .with_tracked_inactivity(false);
-    tracing::subscriber::with_default(Registry::default().with(layer), || program(&Theirs));
+    tracing::subscriber::with_default(registry().with(layer), || program(&Theirs));
     let spans = exporter.0.lock().unwrap().clone();
     let name = |trace: TraceId, id: SpanId| {
         if id == SpanId::from_hex(CALLER).unwrap() {
@@ -311,7 +325,7 @@ fn ours() -> Spans {
         .url(server.url())
         .build()
         .unwrap();
-    tracing::subscriber::with_default(Registry::default().with(layer), || program(&Ours));
+    tracing::subscriber::with_default(registry().with(layer), || program(&Ours));
     guard.shutdown(Duration::from_secs(30)).unwrap();
     assert_eq!(server.violations(), []);
     let mut spans = server.events("compare");

@@ -118,6 +118,36 @@ fn a_grandchild_delivers_its_own_whether_the_child_recorded_or_not() {
 }
 
 #[test]
+fn the_ledger_of_a_child_that_records_nothing_is_zero_and_starts_no_thread() {
+    let server = server();
+    let ended = App::start(&server, "fork what=stats").end();
+    ended.assert_ended_well();
+    assert_eq!(ended.ledger("child")["recorded"], 0);
+    let threads = "child threads 1".to_owned();
+    assert!(ended.lines.contains(&threads), "{:?}", ended.lines);
+    assert_eq!(children(&ended), ["0"]);
+    assert_holds(&server, 0..500);
+}
+
+#[test]
+fn the_hooks_deliver_what_a_layer_recorded_that_the_child_made() {
+    let server = server();
+    let ended = App::start(&server, "fork what=another hooks").end();
+    ended.assert_ended_well();
+    assert_eq!(children(&ended), ["0"], "{}", ended.stderr);
+    assert_holds(&server, 0..600);
+}
+
+#[test]
+fn a_fork_amid_the_first_record_of_a_child_does_not_hang() {
+    let server = server();
+    let ended = App::start(&server, "fork what=amid").end();
+    ended.assert_ended_well();
+    assert_eq!(children(&ended), ["0"; 60], "{}", ended.stderr);
+    assert_holds(&server, 0..600);
+}
+
+#[test]
 fn a_guard_dropped_in_the_child_leaves_the_parent_alone() {
     for hooks in ["", "hooks"] {
         let server = server();

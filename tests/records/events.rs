@@ -52,6 +52,77 @@ fn an_event_without_anything_has_only_what_every_event_has() {
 }
 
 #[test]
+fn a_name_that_the_application_gave_an_event_is_sent_and_one_that_a_macro_made_is_not() {
+    let records = recorded_with(
+        |builder| builder.events_on_spans(true),
+        || {
+            let _span = info_span!("around").entered();
+            info!(name: "order.placed", target: "shop", items = 3, "named");
+            event!(name: "event src/other.rs:7", Level::INFO, "as a macro would, but elsewhere");
+            info!("unnamed");
+            warn!(target: "shop", answer = 42);
+        },
+    );
+    let named = records.event("named");
+    let keys: Vec<_> = named.fields().keys().cloned().collect();
+    let expected = [
+        "_time",
+        "level",
+        "target",
+        "event.name",
+        "message",
+        "trace_id",
+        "span_id",
+        "attributes",
+        "service.name",
+        "service.instance.id",
+        "resource.host.name",
+        "resource.process.pid",
+    ];
+    assert_eq!(keys.len(), expected.len(), "{keys:?}");
+    assert!(
+        expected
+            .iter()
+            .all(|key| keys.iter().any(|found| found == key)),
+        "{keys:?}"
+    );
+    assert_eq!(text(named, "event.name"), "order.placed");
+    let elsewhere = records.event("as a macro would, but elsewhere");
+    assert_eq!(text(elsewhere, "event.name"), "event src/other.rs:7");
+    let made_up = |record: &&axiom_local::Event| record.get("event.name").is_none();
+    assert_eq!(records.events().filter(made_up).count(), 2);
+    // The entries on the span: what names an entry there is its message.
+    let entries = records.span("around").get("events").unwrap().clone();
+    assert_eq!(entries[0]["attributes"]["event.name"], "order.placed");
+    assert_eq!(entries[2]["attributes"].get("event.name"), None);
+}
+
+#[test]
+fn a_field_called_event_does_not_collide_with_the_name_of_the_event() {
+    let records = recorded_with(
+        |builder| builder.field_placement(axiom_layer::FieldPlacement::TopLevel),
+        || info!(name: "order.placed", event = "mine", event.name = "other", other = 1, "named"),
+    );
+    let named = records.event("named");
+    assert_eq!(text(named, "event.name"), "order.placed");
+    assert_eq!(
+        named.fields()["attributes"],
+        json!({ "event": "mine", "event.name": "other" })
+    );
+    assert_eq!(named.get("other"), Some(&json!(1)));
+    let error = axiom_layer::builder()
+        .token(crate::common::TOKEN)
+        .url("http://localhost:1")
+        .dataset("d");
+    let error = error
+        .tag("event.kind", "x")
+        .build()
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("event"), "{error}");
+}
+
+#[test]
 fn times_have_nine_digits_and_rise_in_the_order_of_recording() {
     let before = now();
     let records = recorded(|| (0..100).for_each(|number| info!(number)));
@@ -128,7 +199,7 @@ fn a_message_is_text_whatever_it_was() {
     let messages: Vec<_> = records.all.iter().map(|e| text(e, "message")).collect();
     assert_eq!(
         messages,
-        ["42", "true", "1.5", "Some(\"x\")", "plain", "null"]
+        ["42", "true", "1.5", "Some(\"x\")", "plain", "NaN"]
     );
 }
 

@@ -4,11 +4,13 @@ use std::error::Error;
 use std::fmt;
 use std::num::{NonZeroU8, Wrapping};
 
+use axiom_layer::SpanExt;
 use serde_json::{Value, json};
 use tracing::field::Empty;
 use tracing::{info, info_span};
 
-use crate::common::{attributes, recorded};
+use crate::common::{attributes, recorded, recorded_with};
+use crate::made;
 
 #[derive(Debug)]
 struct Failure {
@@ -55,7 +57,7 @@ macro_rules! both {
 }
 
 #[test]
-fn integers_are_numbers_up_to_64_bits_with_a_sign_and_text_beyond() {
+fn integers_are_numbers_and_floats_beyond_64_bits_with_a_sign() {
     let seen = both!(
         min = i64::MIN,
         max = i64::MAX,
@@ -74,11 +76,87 @@ fn integers_are_numbers_up_to_64_bits_with_a_sign_and_text_beyond() {
         seen,
         json!({
             "min": i64::MIN, "max": i64::MAX, "byte": 255, "small": -1, "top": i64::MAX,
-            "over": "9223372036854775808", "huge": "18446744073709551615", "wide": 7,
-            "lowest": "-170141183460469231731687303715884105728",
-            "highest": "340282366920938463463374607431768211455", "nonzero": 3, "wrapping": 9
+            "over": 9_223_372_036_854_775_808.0, "huge": u64::MAX as f64, "wide": 7,
+            "lowest": i128::MIN as f64, "highest": u128::MAX as f64, "nonzero": 3, "wrapping": 9
         })
     );
+}
+
+#[test]
+fn fields_named_as_text_are_text_whatever_their_type_and_keep_every_digit() {
+    let names = [
+        "hash", "small", "wide", "late", "half", "nan", "yes", "shown", "hex",
+    ];
+    let records = recorded_with(
+        |builder| builder.text_fields(names),
+        || {
+            let hex: &[u8] = &[1, 255];
+            info!(
+                hash = u64::MAX,
+                small = -7,
+                wide = i128::MIN,
+                half = 0.5,
+                nan = f64::NAN,
+                yes = true,
+                shown = "already",
+                hex,
+                hashes = 3,
+                none = None::<u64>,
+                "event"
+            );
+            let span = info_span!("span", hash = 5_u8, late = Empty, other = 5);
+            span.record("late", u128::MAX);
+        },
+    );
+    assert_eq!(
+        Value::from(attributes(records.event("event"))),
+        json!({
+            "hash": "18446744073709551615", "small": "-7", "hashes": 3, "half": "0.5", "nan": "NaN",
+            "wide": "-170141183460469231731687303715884105728", "yes": "true", "shown": "already", "hex": "01ff"
+        })
+    );
+    assert_eq!(
+        Value::from(attributes(records.span("span"))),
+        json!({ "hash": "5", "late": "340282366920938463463374607431768211455", "other": 5 })
+    );
+}
+
+#[test]
+fn a_message_that_is_a_number_keeps_every_digit() {
+    let records = recorded(|| info!(message = u64::MAX));
+    records.event("18446744073709551615");
+}
+
+#[test]
+fn escape_sequences_are_removed_from_texts_and_messages_unless_kept() {
+    let record = || {
+        let red = "\u{1b}[31mred\u{1b}[0m";
+        info!(
+            text = red,
+            shown = %red,
+            debug = ?format_args!("{red}"),
+            // As `Debug` of a text writes it, there is no ESC.
+            quoted = ?red,
+            "is {red} or {}",
+            red
+        );
+        drop(info_span!("span", otel.name = red, text = red));
+    };
+    let records = recorded(record);
+    assert_eq!(
+        Value::from(attributes(records.event("is red or red"))),
+        json!({ "text": "red", "shown": "red", "debug": "red", "quoted": "\"\\u{1b}[31mred\\u{1b}[0m\"" })
+    );
+    assert_eq!(attributes(records.span("red"))["text"], "red");
+    let records = recorded_with(|builder| builder.keep_ansi(true), record);
+    let red = "\u{1b}[31mred\u{1b}[0m";
+    let event = attributes(records.event(&format!("is {red} or {red}")));
+    assert_eq!(
+        (&event["text"], &event["shown"]),
+        (&json!(red), &json!(red))
+    );
+    assert!(records.all[0].to_string().contains("\\u001b[31mred"));
+    assert_eq!(attributes(records.span(red))["text"], red);
 }
 
 #[test]
@@ -159,6 +237,71 @@ fn an_error_is_told_with_its_causes() {
     );
 }
 
+/// The `exception.type` of an event with this error.
+fn exception_type(error: &(dyn Error + 'static)) -> String {
+    let records = recorded(|| info!(error, "event"));
+    let attributes = attributes(records.event("event"));
+    attributes["exception.type"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_anyhow_error_has_the_type_of_the_first_cause_that_tells_one() {
+    use anyhow::{Context, anyhow};
+
+    let io = || std::fs::File::open("/there/is/no/such/file");
+    let wrapped = anyhow::Error::from(io().unwrap_err());
+    assert_eq!(exception_type(wrapped.as_ref()), "Os");
+    let context = io().context("Broken(pipe)").context("while reading");
+    assert_eq!(exception_type(context.unwrap_err().as_ref()), "Os");
+    let context = Err::<(), _>(failure()).with_context(|| "Timeout {");
+    assert_eq!(exception_type(context.unwrap_err().as_ref()), "Failure");
+    // A message alone is of no type.
+    assert_eq!(exception_type(anyhow!("Timeout").as_ref()), "Error");
+    assert_eq!(
+        exception_type(anyhow!("Timeout").context("Late").as_ref()),
+        "Error"
+    );
+}
+
+#[test]
+fn a_word_of_the_message_is_no_exception_type() {
+    /// Shows its message by `Debug` as well, as the reports of some crates do.
+    struct Report(&'static str);
+    impl fmt::Debug for Report {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+    impl fmt::Display for Report {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+    impl Error for Report {}
+    let messages = [
+        "Timeout",
+        "Broken(pipe)",
+        "Broken {pipe",
+        "Timeout: late",
+        "Timeout at 5",
+        "timeout(5)",
+        "",
+        "Ünicode",
+        "\"quoted\"",
+        "a::b",
+        "::",
+    ];
+    for message in messages {
+        assert_eq!(exception_type(&Report(message)), "Error", "{message}");
+    }
+    let number = "x".parse::<i32>().unwrap_err();
+    assert_eq!(exception_type(&number), "ParseIntError");
+    assert_eq!(exception_type(&std::fmt::Error), "Error");
+    assert_eq!(exception_type(&std::sync::mpsc::RecvError), "RecvError");
+    let path = reqwest::Client::new().get("no url").build().unwrap_err();
+    assert_eq!(exception_type(&path), "reqwest::Error");
+}
+
 #[test]
 fn bytes_are_hex() {
     let bytes: &[u8] = &[0, 1, 0xab, 0xff];
@@ -200,5 +343,23 @@ fn of_a_repeated_field_the_last_value_is_sent_once() {
     assert!(
         line.contains(r#""attributes":{"a":"two","c":3,"b":4}"#),
         "{line}"
+    );
+}
+
+#[test]
+fn an_attribute_may_have_the_name_of_a_field_beyond_those_that_are_told_apart() {
+    let names = (0..260).map(|number| format!("field-{number}"));
+    let fields: Vec<(_, Box<dyn tracing::Value>)> =
+        names.map(|name| (name, Box::new(Empty) as _)).collect();
+    let records = recorded(|| {
+        let span = made::span("span", &fields);
+        span.record("field-0", 1);
+        span.set_attribute("field-258", 2);
+        span.record("field-0", 3);
+        span.record("field-0", 4);
+    });
+    assert_eq!(
+        Value::from(attributes(records.span("span"))),
+        json!({ "field-0": 4, "field-258": 2 })
     );
 }

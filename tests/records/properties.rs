@@ -52,7 +52,7 @@ impl Given {
             Self::I128(value) => integer(*value),
             Self::U128(value) => match i128::try_from(*value) {
                 Ok(value) => integer(value),
-                Err(_) => json!(value.to_string()),
+                Err(_) => json!(*value as f64),
             },
             Self::F64(value) => json!(value),
             Self::Bool(value) => json!(value),
@@ -68,7 +68,7 @@ impl Given {
 fn integer(value: i128) -> Value {
     match i64::try_from(value) {
         Ok(value) => json!(value),
-        Err(_) => json!(value.to_string()),
+        Err(_) => json!(value as f64),
     }
 }
 
@@ -122,7 +122,9 @@ fn check_all<S: Strategy>(
     check: impl Fn(S::Value, &dyn Fn(&mut dyn FnMut()) -> Vec<Event>) -> Result<(), TestCaseError>,
 ) {
     // Types and spellings differ from case to case, so the attributes are a map field.
-    let (layer, run) = Run::with(Server::builder().map_fields(["attributes"]), |b| b);
+    let server = Server::builder().map_fields(["attributes"]);
+    // An ESC in a text is part of it.
+    let (layer, run) = Run::with(server, |builder| builder.keep_ansi(true));
     let subscriber = registry().with(layer);
     with_default(subscriber, || {
         let ship = |record: &mut dyn FnMut()| {

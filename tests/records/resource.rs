@@ -42,7 +42,7 @@ fn labels() -> [(&'static str, Value); 9] {
         ("shift", json!(3)),
         ("load", json!(0.5)),
         ("open", json!(true)),
-        ("big", json!("18446744073709551615")),
+        ("big", json!(u64::MAX as f64)),
     ]
 }
 

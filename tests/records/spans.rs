@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tracing::dispatcher::{get_default, set_default};
 use tracing::field::Empty;
 use tracing::{Span, error, info, info_span, instrument, warn};
 
@@ -110,8 +111,10 @@ fn a_span_is_busy_from_the_first_thread_that_enters_to_the_last_that_leaves() {
     let records = recorded(|| {
         let span = info_span!("shared");
         let (both, again) = (Barrier::new(2), Barrier::new(2));
+        let (one, other) = (get_default(Clone::clone), get_default(Clone::clone));
         thread::scope(|scope| {
             scope.spawn(|| {
+                let _below = set_default(&one);
                 let inside = span.enter();
                 thread::sleep(WORK);
                 both.wait();
@@ -119,6 +122,7 @@ fn a_span_is_busy_from_the_first_thread_that_enters_to_the_last_that_leaves() {
                 drop(inside);
             });
             scope.spawn(|| {
+                let _below = set_default(&other);
                 both.wait();
                 let _inside = span.enter();
                 thread::sleep(WORK);

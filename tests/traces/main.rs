@@ -11,6 +11,8 @@ mod identity;
 mod links;
 #[cfg(all(tracing_unstable, feature = "valuable"))]
 mod nested;
+#[path = "../common/no_tokio.rs"]
+mod no_tokio;
 mod panics;
 mod placement;
 mod remote;

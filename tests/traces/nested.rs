@@ -73,7 +73,7 @@ fn a_nested_value_is_nested_json() {
         },
     );
     let expected = json!({
-        "id": "18446744073709551615",
+        "id": u64::MAX as f64,
         "customer": "Ada \"A\"",
         "items": [{ "name": "teapot", "size": [3, "l"] }, { "name": "cup", "size": [1, "s"] }],
         "notes": { "a.b": 0.5, "nan": null },

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
+use tracing::dispatcher::{get_default, set_default};
 use tracing::{Instrument, Span, info_span};
 
 use crate::*;
@@ -113,7 +114,9 @@ fn cleaning_up_on_one_thread_does_not_hide_or_feign_a_panic_on_another() {
             let inside = Arc::new(Barrier::new(2));
             thread::scope(|scope| {
                 let slow = Slow(span.clone(), Arc::clone(&inside));
+                let below = get_default(Clone::clone);
                 scope.spawn(move || {
+                    let _below = set_default(&below);
                     survive(move || {
                         let _slow = slow;
                         panic!("on purpose");

@@ -426,7 +426,8 @@ proptest! {
     #[test]
     fn spans_of_tasks_are_reconstructed(tasks in prop::collection::vec(task(), 1..4)) {
         let expected = Arc::new(Mutex::new(Expected::default()));
-        let records = record(|| {
+        let compose = |layer| Registry::default().with(no_tokio::filter()).with(layer).into();
+        let records = record_under(|builder| builder, compose, || {
             // Not `with_subscriber` on the tasks: when a span closes, the registry lets go of its parent
             // through the thread's default, which a task that has ended no longer sets.
             let dispatch = tracing::dispatcher::get_default(Clone::clone);

@@ -132,14 +132,14 @@ fn values_keep_their_types() {
         .tag("large", i64::MAX)
         .tag("beyond", u64::MAX)
         .tag("size", 3_usize)
-        .tag("float", 0.5_f32)
+        .tag("float", 0.1_f32)
         .tag("whole", 2.0)
         .tag("bool", true);
     assert_eq!(
         fields(builder, &[]),
         json!({
-            "service.name": "s", "text": "x", "small": -1, "large": i64::MAX, "beyond": "18446744073709551615",
-            "size": 3, "float": 0.5, "whole": 2.0, "bool": true,
+            "service.name": "s", "text": "x", "small": -1, "large": i64::MAX, "beyond": u64::MAX as f64,
+            "size": 3, "float": 0.1, "whole": 2.0, "bool": true,
         })
     );
     for value in [f64::NAN, f64::INFINITY] {

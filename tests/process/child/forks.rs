@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axiom_layer::Guard;
+use tracing_subscriber::prelude::*;
 
 use crate::{Wanted, build, hear, ledger, record, say, start, wait_for_the_end};
 
@@ -113,6 +114,27 @@ pub(crate) fn run(wanted: &Wanted) {
             });
             say(format_args!("child ended {}", wait_for(child)));
         }
+        "stats" => {
+            record(0..500);
+            let child = fork(|| {
+                say(ledger("child", &guard.stats()));
+                let threads = std::fs::read_dir("/proc/self/task").map(Iterator::count);
+                say(format_args!("child threads {}", threads.unwrap_or(1)));
+            });
+            say(format_args!("child ended {}", wait_for(child)));
+        }
+        "another" => {
+            record(0..500);
+            let child = fork(|| {
+                let (layer, another) = build(wanted);
+                let subscriber = tracing_subscriber::registry().with(layer);
+                tracing::subscriber::with_default(subscriber, || record(500..600));
+                // Delivered by the hooks alone.
+                std::mem::forget(another);
+            });
+            say(format_args!("child ended {}", wait_for(child)));
+        }
+        "amid" => forks_amid_the_first_record(&guard),
         "drop" => return guard_dropped_in_the_child(guard),
         "busy" => busy(&guard),
         "signal" => {
@@ -150,7 +172,6 @@ fn guard_dropped_in_the_child(guard: Guard) {
 
 /// A child in which all that it has of the parent's layer is dropped, while a thread that it started goes on.
 fn child_with_threads_of_its_own(wanted: &Wanted) {
-    use tracing_subscriber::prelude::*;
     let (layer, guard) = build(wanted);
     // Not the global one, which is never dropped.
     let subscriber = tracing_subscriber::registry().with(layer).set_default();
@@ -177,6 +198,33 @@ fn child_with_threads_of_its_own(wanted: &Wanted) {
             say(format_args!("child ended {}", wait_for(child)));
             shut_down("parent", &guard);
         }
+    }
+}
+
+/// In each child one thread records first, which makes the child's pipeline, while another forks, a little later from
+/// child to child.
+fn forks_amid_the_first_record(guard: &Guard) {
+    const CHILDREN: u64 = 60;
+    for child in 0..CHILDREN {
+        let id = fork(|| {
+            let first = child * 10;
+            let barrier = std::sync::Barrier::new(2);
+            let status = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    record(first..first + 5);
+                });
+                barrier.wait();
+                (0..child * 500).for_each(|_| std::hint::spin_loop());
+                wait_for(fork(|| {
+                    record(first + 5..first + 10);
+                    shut_down("grandchild", guard);
+                }))
+            });
+            shut_down("child", guard);
+            assert_eq!(status, 0);
+        });
+        say(format_args!("child ended {}", wait_for(id)));
     }
 }
 

@@ -6,6 +6,8 @@ mod end;
 #[cfg(unix)]
 mod forks;
 mod late;
+#[path = "../../common/no_tokio.rs"]
+mod no_tokio;
 mod panics;
 #[cfg(unix)]
 mod signals;
@@ -77,7 +79,10 @@ fn build(wanted: &Wanted) -> (AxiomLayer, Guard) {
 /// The layer as the global subscriber.
 fn start(wanted: &Wanted) -> Guard {
     let (layer, guard) = build(wanted);
-    tracing_subscriber::registry().with(layer).init();
+    tracing_subscriber::registry()
+        .with(no_tokio::filter())
+        .with(layer)
+        .init();
     guard
 }
 
