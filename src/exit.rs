@@ -10,7 +10,7 @@ use std::panic::PanicHookInfo;
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use futures_channel::oneshot;
 
 use crate::diag::{Cause, Diagnostic};
 use crate::fence;

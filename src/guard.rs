@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use futures_channel::oneshot;
 
 use crate::error::FlushError;
 use crate::pipeline::Pipeline;
@@ -280,7 +280,7 @@ impl Wake for Woken {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::oneshot;
+    use futures_channel::oneshot;
 
     use super::*;
     use crate::stats::DropReason;

@@ -395,6 +395,11 @@ impl Queue {
         self.full.len() >= self.wake_at
     }
 
+    /// The pool's size.
+    pub(crate) fn chunks(&self) -> usize {
+        self.accounts.len()
+    }
+
     /// From now on a push is counted as `AfterShutdown`.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
@@ -425,7 +430,11 @@ impl Queue {
 
     /// Whether anything appended is neither delivered nor dropped.
     pub(crate) fn has_pending(&self) -> bool {
-        !self.settled_up_to(&self.mark())
+        let is_pending = |account: &CachePadded<Account>| {
+            let appended = account.appended.load(Ordering::Acquire);
+            account.settled.load(Ordering::Acquire) < appended
+        };
+        self.accounts.iter().any(is_pending)
     }
 
     pub(crate) fn mark(&self) -> Mark {

@@ -8,31 +8,34 @@ use std::time::{Duration, Instant};
 
 use reqwest::Url;
 
-use super::backoff::Backoff;
 use super::batch::{Batch, Batcher, Limits};
 use super::body::Body;
+use super::isolate::{Charge, Evidence, Found, Isolate};
+use super::pace::{Kind, Pace, Why};
 use super::size::Size;
 use crate::queue::Queue;
 use crate::stats::DropReason;
 
-/// Requests in flight at the most. At 50 ms of latency, 16 batches of 10,000 are 3 million records a second.
-const MAX_IN_FLIGHT: u32 = 16;
-/// Before the first answer.
-const START_IN_FLIGHT: u32 = 2;
-
 /// How long nothing is sent after a refusal that somebody has to mend (401, 403, 404).
-const REFUSED_PAUSE: Duration = Duration::from_secs(30);
+pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
 /// Refusals of a body in a row, with no success between them, from which on it is not single
-/// records that are at fault: halving 10,000 records down to one takes 15.
-const REFUSED_IN_A_ROW: u32 = 16;
+/// records that are at fault: halving 10,000 records down to one takes 15, and then some of its neighbours are tried.
+pub(super) const REFUSED_IN_A_ROW: u32 = 20;
+
+/// Refusals in a row after which the search looks for something that gets through.
+const PROOF_WANTED: u32 = 8;
+
+/// Refusals in a row of records that nobody suspected, after which no further ones are sent while there are as many suspects as may be.
+const CROWDED_AFTER: u32 = 3;
 
 /// Refusals for its size, with successes of others between them, after which a record is given up though
 /// its size does not explain them. Of a hundred passing ones, a record meets three in a row once in a million.
 const MODEST_REFUSALS: u32 = 3;
 
-/// Waits between attempts while shutting down are no longer than this: the deadline is near.
-const SHUTDOWN_WAIT: Duration = Duration::from_millis(250);
+/// Of the queue's chunks, suspects may keep a fourth: the rest is for records that nobody suspects. (With
+/// `Overflow::DropOldest` the worker is given half of them at the most.)
+const SUSPECTS_SHARE: usize = 4;
 
 /// How long a shutdown goes on where every connection is refused, and how many attempts it makes at the least. A
 /// deployment that restarts what listens there takes longer than any exit should.
@@ -46,66 +49,42 @@ pub(crate) struct Shipment {
     pub(crate) body: Option<Body>,
     /// The first attempt.
     pub(crate) since: Option<Instant>,
-    /// Set once the endpoint refused its body: how many successes there had been by then.
-    suspect_since: Option<u64>,
-    /// How often it was refused as a single record while others got through.
-    refusals: u32,
+    /// The number of the latest attempt.
+    attempt: u64,
+    kind: Kind,
+    /// The endpoint said that the connection was the wrong one (421).
+    was_misdirected: bool,
 }
 
 impl Shipment {
-    fn new(batch: Batch) -> Self {
+    fn new(batch: Batch, kind: Kind) -> Self {
         Self {
             batch,
             body: None,
             since: None,
-            suspect_since: None,
-            refusals: 0,
+            attempt: 0,
+            kind,
+            was_misdirected: false,
         }
     }
 
     fn part(&self, batch: Batch) -> Self {
         Self {
-            batch,
-            body: None,
             since: self.since,
-            suspect_since: self.suspect_since,
-            refusals: 0,
+            ..Self::new(batch, self.kind)
         }
     }
-
-    /// A single record that was refused, with no success of any other since then: it may be at fault,
-    /// or everything is.
-    fn is_unproven(&self, successes: u64) -> bool {
-        self.batch.events() == 1 && self.suspect_since == Some(successes)
-    }
-}
-
-/// Why nothing is sent for a while.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Why {
-    /// After a failure that will pass by itself.
-    Backoff,
-    /// The server said when to come back.
-    Told,
-    /// The configuration must be mended, at either end.
-    Refused,
-    /// The allowance is used up.
-    Quota,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Pause {
-    until: Instant,
-    why: Why,
 }
 
 /// What became of a body that the endpoint refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It was cut in halves, to find what fits or the record at fault; a single record gets another chance.
+    /// What fits, or the record at fault, is looked for; a single record gets another chance.
     Again,
     /// The one record in it was at fault, and is dropped.
     Dropped,
+    /// More bodies are refused than can be searched: so many records were dropped unsearched, to make room.
+    GaveUp(u32),
     /// It does not look like the fault of single records: everything waits.
     Waits,
 }
@@ -120,14 +99,15 @@ pub(crate) struct Destination {
     size: Size,
     batcher: Batcher,
     waiting: VecDeque<Shipment>,
-    in_flight: u32,
-    allowed: u32,
-    pause: Option<Pause>,
-    backoff: Backoff,
-    last_failure: Option<Instant>,
-    successes: u64,
+    pace: Pace,
+    isolate: Isolate,
+    /// What is known of who got through.
+    evidence: Evidence,
     refused_in_a_row: u32,
-    last_refused: Option<Instant>,
+    /// Of these, those of records that nobody suspected.
+    ordinary_in_a_row: u32,
+    /// The latest attempt when a body was last refused: attempts up to it were under way together with that one.
+    refused_through: u64,
     /// Part-full batches leave too.
     due: bool,
     /// The open chunks are to be taken first. Not before something can be sent: in an outage a
@@ -151,14 +131,12 @@ impl Destination {
             size: Size::new(limits.max_bytes),
             batcher: Batcher::default(),
             waiting: VecDeque::new(),
-            in_flight: 0,
-            allowed: START_IN_FLIGHT,
-            pause: None,
-            backoff: Backoff::default(),
-            last_failure: None,
-            successes: 0,
+            pace: Pace::new(),
+            isolate: Isolate::new(),
+            evidence: Evidence::default(),
             refused_in_a_row: 0,
-            last_refused: None,
+            ordinary_in_a_row: 0,
+            refused_through: 0,
             due: false,
             collect: false,
             closing_since: None,
@@ -175,32 +153,61 @@ impl Destination {
 
     /// What to send now, if anything. `may_grow`: there is room for the body of a new batch.
     pub(crate) fn next(&mut self, now: Instant, may_grow: bool) -> Option<Shipment> {
-        self.pause = self.pause.filter(|pause| pause.until > now);
-        if self.pause.is_some() || self.in_flight >= self.allowed {
+        self.pace.look(now);
+        if self.pace.paused(now).is_some() {
             return None;
         }
-        let shipment = match self.waiting.pop_front() {
-            // What comes after it must not wait for it for ever, and tells whose fault it is.
-            Some(unproven) if may_grow && unproven.is_unproven(self.successes) => {
-                match self.fresh() {
-                    Some(other) => {
-                        self.waiting.push_front(unproven);
-                        other
-                    }
-                    None => unproven,
-                }
-            }
-            Some(waiting) => self.within_limit(waiting),
-            None if may_grow => self.fresh()?,
-            None => return None,
+        // While nothing gets through there is one probe at a time, and one of records that nobody suspects if there are any.
+        if self.nothing_gets_through() && !self.pace.is_idle() {
+            return None;
+        }
+        let mut shipment = if self.nothing_gets_through() {
+            let ordinary = self.next_ordinary(may_grow);
+            ordinary.or_else(|| self.next_test(now, may_grow))?
+        } else {
+            let test = self.next_test(now, may_grow);
+            test.or_else(|| self.next_ordinary(may_grow))?
         };
-        self.in_flight += 1;
+        self.evidence.attempts += 1;
+        shipment.attempt = self.evidence.attempts;
+        self.pace.launched(shipment.kind);
         Some(shipment)
+    }
+
+    /// A test takes no place from ordinary requests, and they none from it.
+    fn next_test(&mut self, now: Instant, may_grow: bool) -> Option<Shipment> {
+        // In trouble that has nothing to do with records, the endpoint is not asked about records.
+        let is_failing = self.pace.is_failing() && !self.pace.is_idle();
+        if !may_grow || is_failing {
+            return None;
+        }
+        let limits = self.limits();
+        self.evidence.is_wanted = self.is_crowded() || self.refused_in_a_row >= PROOF_WANTED;
+        let batch = self.isolate.next(now, self.evidence, limits)?;
+        Some(Shipment::new(batch, Kind::Test))
+    }
+
+    fn next_ordinary(&mut self, may_grow: bool) -> Option<Shipment> {
+        if !self.pace.has_room() {
+            return None;
+        }
+        match self.waiting.pop_front() {
+            Some(waiting) => Some(self.within_limit(waiting)),
+            None if may_grow => self.fresh(),
+            None => None,
+        }
+    }
+
+    fn nothing_gets_through(&self) -> bool {
+        self.refused_in_a_row >= REFUSED_IN_A_ROW
     }
 
     /// A batch made before a size limit was learned is cut to it.
     fn within_limit(&mut self, mut shipment: Shipment) -> Shipment {
-        if shipment.batch.bytes() <= self.size.learned() || shipment.batch.events() == 1 {
+        if shipment.batch.bytes() <= self.size.learned()
+            || shipment.batch.events() == 1
+            || shipment.kind == Kind::Test
+        {
             return shipment;
         }
         let first = shipment.batch.take(self.limits());
@@ -217,6 +224,9 @@ impl Destination {
         if !self.due && !self.queue.wants_worker() {
             return None;
         }
+        if self.is_crowded() {
+            return None;
+        }
         if std::mem::take(&mut self.collect) {
             self.queue.collect_open();
         }
@@ -225,7 +235,7 @@ impl Destination {
             Some(batch) => self.size.sent(batch.bytes()),
             None => self.due = false,
         }
-        batch.map(Shipment::new)
+        batch.map(|batch| Shipment::new(batch, Kind::Ordinary))
     }
 
     fn limits(&self) -> Limits {
@@ -235,16 +245,30 @@ impl Destination {
         }
     }
 
+    /// There is no room for more suspects, and further bodies would hardly fare better than those before.
+    fn is_crowded(&self) -> bool {
+        self.ordinary_in_a_row >= CROWDED_AFTER && self.isolate.held() > self.may_hold()
+    }
+
+    /// Chunks that suspects may keep.
+    fn may_hold(&self) -> usize {
+        self.queue.chunks() / SUSPECTS_SHARE
+    }
+
     // What came of an attempt.
 
     pub(crate) fn delivered(&mut self, shipment: Shipment, failed: u32) {
-        self.in_flight -= 1;
-        self.successes += 1;
+        self.pace.landed(shipment.kind);
+        self.pace.succeeded();
+        self.evidence.accepted = self.evidence.accepted.max(shipment.attempt);
         self.refused_in_a_row = 0;
-        self.backoff.reset();
-        self.allowed = (self.allowed + 1).min(MAX_IN_FLIGHT);
+        self.ordinary_in_a_row = 0;
+        self.isolate.others_get_through();
         self.size.taken(shipment.batch.bytes());
         shipment.batch.delivered_except(failed);
+        if shipment.kind == Kind::Test {
+            self.isolate.cleared();
+        }
     }
 
     /// Sends the same again after a while: `told` by the server, or as the backoff says.
@@ -256,8 +280,7 @@ impl Destination {
         told: Option<Duration>,
         random: f64,
     ) {
-        self.in_flight -= 1;
-        self.waiting.push_front(shipment);
+        self.sent_again(shipment);
         self.back_off(started, now, told, random);
     }
 
@@ -269,119 +292,171 @@ impl Destination {
         told: Option<Duration>,
         random: f64,
     ) {
-        // Attempts that were under way together fail together, and count once.
-        if self.last_failure.is_some_and(|last| started < last) && told.is_none() {
-            return;
-        }
-        self.last_failure = Some(now);
-        self.allowed = (self.allowed / 2).max(1);
-        let wait = self.backoff.next(random);
-        let (wait, why) = match told {
-            Some(told) => (told, Why::Told),
-            None if self.closing_since.is_some() => (wait.min(SHUTDOWN_WAIT), Why::Backoff),
-            None => (wait, Why::Backoff),
-        };
-        self.pause(now + wait, why);
+        self.pace.back_off(started, now, told, random);
     }
 
     /// Nothing will be taken until something is mended. What waits goes on waiting.
     pub(crate) fn refused(&mut self, shipment: Shipment, now: Instant) {
-        self.in_flight -= 1;
-        self.waiting.push_front(shipment);
-        self.allowed = 1;
-        self.pause(now + REFUSED_PAUSE, Why::Refused);
+        self.sent_again(shipment);
+        self.pace.one_at_a_time();
+        self.pace.pause(now + REFUSED_PAUSE, Why::Refused);
     }
 
+    /// The allowance is used up for longer than is worth waiting for.
     pub(crate) fn out_of_quota(&mut self, shipment: Shipment, until: Instant) {
-        self.in_flight -= 1;
-        self.allowed = 1;
-        shipment.batch.dropped(DropReason::Quota);
-        self.pause(until, Why::Quota);
+        self.dropped(shipment, DropReason::Quota);
+        self.pace.one_at_a_time();
+        self.pace.pause(until, Why::Quota);
+    }
+
+    /// The allowance is used up, nobody knows for how long.
+    pub(crate) fn waits_for_quota(&mut self, shipment: Shipment, until: Instant) {
+        self.sent_again(shipment);
+        self.pace.one_at_a_time();
+        self.pace.pause(until, Why::Quota);
     }
 
     pub(crate) fn dropped(&mut self, shipment: Shipment, reason: DropReason) {
-        self.in_flight -= 1;
+        self.pace.landed(shipment.kind);
         shipment.batch.dropped(reason);
+        if shipment.kind == Kind::Test {
+            self.isolate.abandoned();
+        }
     }
+
+    /// An attempt that is made again at once: nobody knows how it ended, or it went with a token that was replaced since.
+    pub(crate) fn attempt_lost(&mut self, shipment: Shipment) {
+        self.sent_again(shipment);
+    }
+
+    /// The endpoint is not the one for this connection (421). Over another one it may be, so the same is sent again at
+    /// once. `Err`: it was the second time.
+    pub(crate) fn misdirected(&mut self, mut shipment: Shipment) -> Result<(), Shipment> {
+        if shipment.was_misdirected {
+            return Err(shipment);
+        }
+        shipment.was_misdirected = true;
+        self.sent_again(shipment);
+        Ok(())
+    }
+
+    fn sent_again(&mut self, shipment: Shipment) {
+        self.pace.landed(shipment.kind);
+        self.waiting.push_front(shipment);
+    }
+
+    /// The batch in hand went with the panic, and was counted; its attempt will not come to an end.
+    pub(crate) fn restarted(&mut self) {
+        self.pace.none_is_under_way();
+        let mut waiting = self.waiting.iter();
+        if !waiting.any(|shipment| shipment.kind == Kind::Test) {
+            self.isolate.abandoned();
+        }
+    }
+
+    // Bodies that are refused for what they hold.
 
     /// The endpoint found the body too large. Smaller ones may fit.
     ///
     /// A single record is given up like an unreadable one, if its size may explain it; else only after several
     /// refusals, for something else is wrong that will pass.
-    pub(crate) fn too_large(
-        &mut self,
-        shipment: Shipment,
-        started: Instant,
-        now: Instant,
-    ) -> Verdict {
+    pub(crate) fn too_large(&mut self, shipment: Shipment, now: Instant) -> Verdict {
+        let (kind, attempt) = (shipment.kind, shipment.attempt);
+        self.pace.landed(kind);
         let bytes = shipment.batch.bytes();
         let is_single = shipment.batch.events() == 1;
         // While a limit is looked for, one upload at a time is enough to lose.
         if is_single || self.size.refused(bytes) {
-            self.allowed = 1;
+            self.pace.one_at_a_time();
         }
-        let most = if self.size.is_modest(bytes) {
-            MODEST_REFUSALS
-        } else {
-            1
+        let is_modest = self.size.is_modest(bytes);
+        let charge = Charge {
+            reason: DropReason::TooLarge,
+            refusals: if is_modest { MODEST_REFUSALS } else { 1 },
         };
-        self.turned_away(shipment, started, now, (DropReason::TooLarge, most))
+        let found = match (shipment.kind, is_single) {
+            (Kind::Test, true) => self
+                .isolate
+                .refused(shipment.batch, now, self.evidence, charge),
+            // Its size says nothing of its records.
+            (Kind::Test, false) => {
+                self.isolate.came_back(shipment.batch);
+                Found::Nothing
+            }
+            (Kind::Ordinary, true) => {
+                let batch = shipment.batch;
+                self.isolate.suspect_one(batch, now, self.evidence, charge);
+                Found::Nothing
+            }
+            (Kind::Ordinary, false) => {
+                self.halve(shipment);
+                Found::Nothing
+            }
+        };
+        self.conclude(kind, attempt, found, now)
     }
 
     /// The endpoint could not read the body. One record may be at fault, or the configuration.
-    pub(crate) fn unreadable(
-        &mut self,
-        shipment: Shipment,
-        started: Instant,
-        now: Instant,
-    ) -> Verdict {
-        self.allowed = 1;
-        self.turned_away(shipment, started, now, (DropReason::Rejected, 1))
+    pub(crate) fn unreadable(&mut self, shipment: Shipment, now: Instant) -> Verdict {
+        let (kind, attempt) = (shipment.kind, shipment.attempt);
+        self.pace.landed(kind);
+        let (evidence, charge) = (self.evidence, Charge::UNREADABLE);
+        if kind == Kind::Test {
+            let found = self.isolate.refused(shipment.batch, now, evidence, charge);
+            return self.conclude(kind, attempt, found, now);
+        }
+        // Nobody is given up while nothing gets through.
+        let may_hold = match self.ordinary_in_a_row {
+            0 => self.may_hold(),
+            _ => usize::MAX,
+        };
+        let batch = shipment.batch;
+        let given_up = self.isolate.suspect(batch, now, evidence, charge, may_hold);
+        let verdict = self.conclude(kind, attempt, Found::Nothing, now);
+        // One refusal is that of a record. Several in a row may be everything's.
+        if self.ordinary_in_a_row > 1 {
+            self.pace.halve();
+        }
+        match given_up.events() {
+            0 => verdict,
+            records => {
+                given_up.dropped(DropReason::Rejected);
+                Verdict::GaveUp(records)
+            }
+        }
     }
 
-    /// Halving finds a record at fault. But a single record is given up only when something else
-    /// got through meanwhile; else the fault lies elsewhere, and records would be dropped one by one.
-    fn turned_away(
-        &mut self,
-        mut shipment: Shipment,
-        started: Instant,
-        now: Instant,
-        (reason, most): (DropReason, u32),
-    ) -> Verdict {
-        self.in_flight -= 1;
-        let others_get_through = match shipment.suspect_since {
-            Some(successes) => self.successes > successes,
-            None => self.successes > 0 && self.refused_in_a_row == 0,
-        };
+    fn conclude(&mut self, kind: Kind, attempt: u64, found: Found, now: Instant) -> Verdict {
+        if let Found::Culprit(record, reason) = found {
+            record.dropped(reason);
+            // It was to be expected, and says nothing of others.
+            return Verdict::Dropped;
+        }
         // Attempts that were under way together count once.
-        if self.last_refused.is_none_or(|last| started >= last) {
+        if attempt > self.refused_through {
             self.refused_in_a_row += 1;
-            self.last_refused = Some(now);
+            self.ordinary_in_a_row += u32::from(kind == Kind::Ordinary);
+            self.refused_through = self.evidence.attempts;
         }
-        shipment.suspect_since.get_or_insert(self.successes);
-        if shipment.batch.events() > 1 {
-            self.halve(shipment);
-            if self.refused_in_a_row < REFUSED_IN_A_ROW {
-                return Verdict::Again;
+        if self.nothing_gets_through() {
+            self.isolate.rest(now);
+            // Where suspects are refused, others may get through.
+            if kind == Kind::Ordinary {
+                self.pace.one_at_a_time();
+                self.pace.pause(now + REFUSED_PAUSE, Why::Refused);
             }
-        } else {
-            if others_get_through {
-                shipment.refusals += 1;
-                if shipment.refusals >= most {
-                    shipment.batch.dropped(reason);
-                    return Verdict::Dropped;
-                }
-                shipment.suspect_since = Some(self.successes);
-            }
-            // Others, if there are any, will tell.
-            let is_alone = self.in_flight == 0 && !self.has_work();
-            self.waiting.push_back(shipment);
-            if !is_alone && self.refused_in_a_row < REFUSED_IN_A_ROW {
-                return Verdict::Again;
-            }
+            return Verdict::Waits;
         }
-        self.pause(now + REFUSED_PAUSE, Why::Refused);
-        Verdict::Waits
+        if self.waits_for_proof(now) {
+            return Verdict::Waits;
+        }
+        Verdict::Again
+    }
+
+    /// There are suspects, and nothing can be done about them but wait for a record that gets through.
+    fn waits_for_proof(&self, now: Instant) -> bool {
+        let is_all = self.pace.is_idle() && self.waiting.is_empty() && !self.has_fresh_work();
+        is_all && self.isolate.only_waits(now, self.evidence)
     }
 
     fn halve(&mut self, mut shipment: Shipment) {
@@ -390,75 +465,71 @@ impl Destination {
         self.waiting.push_front(shipment.part(first));
     }
 
-    /// An attempt that is made again at once: nobody knows how it ended, or it went with a token that was replaced since.
-    pub(crate) fn attempt_lost(&mut self, shipment: Shipment) {
-        self.in_flight -= 1;
-        self.waiting.push_front(shipment);
-    }
-
-    /// The batch in hand went with the panic, and was counted; its attempt will not come to an end.
-    pub(crate) fn restarted(&mut self) {
-        self.in_flight = 0;
-    }
-
     // Pauses.
 
     /// What was refused before may be tried again at once.
     pub(crate) fn no_longer_refused(&mut self) {
-        self.pause = self.pause.filter(|pause| pause.why != Why::Refused);
+        self.pace.no_longer_refused();
+        self.isolate.no_longer_refused();
     }
 
-    /// Somebody waits for delivery: one attempt is made now, though the backoff would wait longer.
-    pub(crate) fn hurry(&mut self) {
-        self.pause = self.pause.filter(|pause| pause.why != Why::Backoff);
+    /// Somebody waits for delivery: an attempt is made now, though the backoff would wait longer. At most once a second.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        self.pace.hurry(now);
         self.make_due();
     }
 
     /// A pause that is already longer stays.
     pub(crate) fn pause(&mut self, until: Instant, why: Why) {
-        if self.pause.is_none_or(|pause| pause.until < until) {
-            self.pause = Some(Pause { until, why });
-        }
+        self.pace.pause(until, why);
     }
 
     pub(crate) fn paused(&self, now: Instant) -> Option<Why> {
-        self.pause
-            .filter(|pause| pause.until > now)
-            .map(|pause| pause.why)
+        self.pace.paused(now)
     }
 
     /// When to look at this destination again, if something waits for that.
-    pub(crate) fn resumes_at(&self) -> Option<Instant> {
-        self.pause
-            .filter(|_| self.has_work())
-            .map(|pause| pause.until)
+    pub(crate) fn resumes_at(&self, now: Instant) -> Option<Instant> {
+        let unheard = self.closing_since.map(|since| since + NOBODY_LISTENS.0);
+        let unheard = unheard.filter(|at| self.unheard_while_closing > 0 && *at > now);
+        let resumes = if self.pace.paused(now).is_some() {
+            self.pace.paused_until().filter(|_| self.has_work())
+        } else {
+            // A test that is due already waits for an answer, which wakes the worker.
+            let test = self.isolate.due_at(now, self.evidence);
+            test.filter(|at| *at > now)
+        };
+        resumes.into_iter().chain(unheard).min()
     }
 
     /// Whether there is something to send, as far as is known.
     fn has_work(&self) -> bool {
-        !self.waiting.is_empty()
-            || self.due
-            || self.batcher.events() > 0
-            || self.queue.wants_worker()
+        !self.waiting.is_empty() || !self.isolate.is_empty() || self.has_fresh_work()
+    }
+
+    fn has_fresh_work(&self) -> bool {
+        self.due || self.batcher.events() > 0 || self.queue.wants_worker()
     }
 
     /// Nothing can be done but wait for somebody to mend something.
     pub(crate) fn is_blocked(&self, now: Instant) -> bool {
-        self.in_flight == 0 && matches!(self.paused(now), Some(Why::Refused | Why::Quota))
+        let is_paused = matches!(self.paused(now), Some(Why::Refused | Why::Quota));
+        self.pace.is_idle() && is_paused || self.waits_for_proof(now)
     }
 
     /// Whether there is nothing to do but wait for a record that a producer is just now appending.
-    pub(crate) fn has_straggler(&self) -> bool {
-        let is_idle = self.in_flight == 0 && self.waiting.is_empty() && self.pause.is_none();
-        is_idle && self.queue.has_pending()
+    pub(crate) fn has_straggler(&self, now: Instant) -> bool {
+        let is_idle = self.pace.is_idle() && self.waiting.is_empty() && self.isolate.is_empty();
+        is_idle && self.pace.paused(now).is_none() && self.queue.has_pending()
     }
 
     // Shutting down.
 
-    /// Waits that only spare the server are cut short, now and from now on.
+    /// Waits that only spare the server are cut short.
     pub(crate) fn close(&mut self, now: Instant) {
         self.closing_since.get_or_insert(now);
-        self.hurry();
+        self.pace.close(now);
+        self.make_due();
     }
 
     /// An attempt begun at `started` came to an end. `is_unheard`: nothing listens there.
@@ -478,37 +549,52 @@ impl Destination {
 
     /// Whether nothing more can be delivered: a wait ends after `deadline`, or nothing listens.
     pub(crate) fn is_hopeless(&self, deadline: Instant, now: Instant) -> bool {
-        let is_too_late = self.pause.is_some_and(|pause| pause.until >= deadline);
-        self.in_flight == 0 && is_too_late || self.stays_unheard(now)
+        let is_too_late = self
+            .pace
+            .paused_until()
+            .is_some_and(|until| until >= deadline);
+        self.pace.is_idle() && is_too_late || self.stays_unheard(now)
     }
 
     /// Since the end was asked for, nothing has listened for long enough.
     pub(crate) fn stays_unheard(&self, now: Instant) -> bool {
         let (patience, attempts) = NOBODY_LISTENS;
-        self.in_flight == 0
+        self.pace.is_idle()
             && self.unheard_while_closing >= attempts
             && self
                 .closing_since
                 .is_some_and(|since| now >= since + patience)
     }
 
-    /// Drops all there is, for a reason that the pause in force explains better than the deadline.
+    /// Drops all there is, for a reason that the pause in force or the suspicion explains better than the deadline.
     pub(crate) fn drop_all(&mut self, now: Instant) -> u32 {
-        let reason = match self.paused(now) {
-            Some(Why::Refused) => DropReason::Refused,
-            Some(Why::Quota) => DropReason::Quota,
-            _ => DropReason::Shutdown,
+        let refused = match self.paused(now) {
+            Some(Why::Refused) => Some(DropReason::Refused),
+            Some(Why::Quota) => Some(DropReason::Quota),
+            _ => None,
         };
+        let reason = refused.unwrap_or(DropReason::Shutdown);
         self.queue.end();
         let mut events = 0;
+        let mut drop = |batch: Batch, reason| {
+            events += batch.events();
+            batch.dropped(reason);
+        };
+        for (batch, suspicion) in self.isolate.drain(now, self.evidence) {
+            drop(batch, refused.unwrap_or(suspicion));
+        }
         for shipment in self.waiting.drain(..) {
-            events += shipment.batch.events();
-            shipment.batch.dropped(reason);
+            let is_suspect = shipment.kind == Kind::Test && refused.is_none();
+            let reason = if is_suspect {
+                DropReason::Rejected
+            } else {
+                reason
+            };
+            drop(shipment.batch, reason);
         }
         self.queue.collect_open();
         while let Some(batch) = self.batcher.next(&self.queue, self.configured) {
-            events += batch.events();
-            batch.dropped(reason);
+            drop(batch, reason);
         }
         events
     }
