@@ -208,8 +208,9 @@ impl Builder {
     /// counts as a success for all of them. Without this option such an answer is a refusal: the records wait, one
     /// request is made in 30 seconds, and the diagnostics say once how to mend it.
     ///
-    /// What becomes of a record behind the gateway, the layer does not learn: the ledger's `delivered` means taken by the
-    /// gateway. `docs/gateways.md` has configurations for both.
+    /// Tags and the resource then travel in the records ([`tags_in_records`](Self::tags_in_records)): a gateway does not pass
+    /// on the header that they travel in otherwise. What becomes of a record behind the gateway, the layer does not learn;
+    /// the ledger's `delivered` means taken by the gateway. `docs/gateways.md` has configurations for both.
     ///
     /// # Errors
     /// When the variable is neither `true` nor `false`.

@@ -261,7 +261,8 @@ impl Config {
             token_file,
             org_id,
             loopback: target.is_loopback(),
-            labels: Labels::new(labels, settings.tags_in_records, target.endpoint)?,
+            // A gateway does not pass the header on.
+            labels: Labels::new(labels, settings.tags_in_records || gateway, target.endpoint)?,
             format: settings.format,
             compression: settings.compression,
             gateway,

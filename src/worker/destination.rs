@@ -10,24 +10,16 @@ use reqwest::Url;
 
 use super::batch::{Batch, Batcher, Limits};
 use super::body::Body;
+use super::ending::Ending;
 use super::isolate::{Charge, Evidence, Found, Isolate};
 use super::pace::{Kind, Pace, Why};
 use super::size::Size;
+use super::streak::Streak;
 use crate::queue::Queue;
 use crate::stats::DropReason;
 
 /// How long nothing is sent after a refusal that somebody has to mend (401, 403, 404).
 pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(30);
-
-/// Refusals of a body in a row, with no success between them, from which on it is not single
-/// records that are at fault: halving 10,000 records down to one takes 15, and then some of its neighbours are tried.
-pub(super) const REFUSED_IN_A_ROW: u32 = 20;
-
-/// Refusals in a row after which the search looks for something that gets through.
-const PROOF_WANTED: u32 = 8;
-
-/// Refusals in a row of records that nobody suspected, after which no further ones are sent while there are as many suspects as may be.
-const CROWDED_AFTER: u32 = 3;
 
 /// Refusals for its size, with successes of others between them, after which a record is given up though
 /// its size does not explain them. Of a hundred passing ones, a record meets three in a row once in a million.
@@ -36,10 +28,6 @@ const MODEST_REFUSALS: u32 = 3;
 /// Of the queue's chunks, suspects may keep a fourth: the rest is for records that nobody suspects. (With
 /// `Overflow::DropOldest` the worker is given half of them at the most.)
 const SUSPECTS_SHARE: usize = 4;
-
-/// How long a shutdown goes on where every connection is refused, and how many attempts it makes at the least. A
-/// deployment that restarts what listens there takes longer than any exit should.
-const NOBODY_LISTENS: (Duration, u32) = (Duration::from_secs(1), 2);
 
 /// A batch on its way, and what has been learned of it.
 #[derive(Debug)]
@@ -103,22 +91,13 @@ pub(crate) struct Destination {
     isolate: Isolate,
     /// What is known of who got through.
     evidence: Evidence,
-    refused_in_a_row: u32,
-    /// Of these, those of records that nobody suspected.
-    ordinary_in_a_row: u32,
-    /// The latest attempt when a body was last refused: attempts up to it were under way together with that one.
-    refused_through: u64,
+    streak: Streak,
     /// Part-full batches leave too.
     due: bool,
     /// The open chunks are to be taken first. Not before something can be sent: in an outage a
     /// nearly empty chunk would occupy the room of a full one.
     collect: bool,
-    /// When the shutdown was asked for, or the last delivery before the process ends.
-    closing_since: Option<Instant>,
-    /// The last attempt was refused a connection.
-    is_unheard: bool,
-    /// Attempts of the shutdown that were refused a connection, in a row.
-    unheard_while_closing: u32,
+    ending: Ending,
 }
 
 impl Destination {
@@ -134,14 +113,10 @@ impl Destination {
             pace: Pace::new(),
             isolate: Isolate::new(),
             evidence: Evidence::default(),
-            refused_in_a_row: 0,
-            ordinary_in_a_row: 0,
-            refused_through: 0,
+            streak: Streak::default(),
             due: false,
             collect: false,
-            closing_since: None,
-            is_unheard: false,
-            unheard_while_closing: 0,
+            ending: Ending::default(),
         }
     }
 
@@ -158,10 +133,10 @@ impl Destination {
             return None;
         }
         // While nothing gets through there is one probe at a time, and one of records that nobody suspects if there are any.
-        if self.nothing_gets_through() && !self.pace.is_idle() {
+        if self.streak.nothing_gets_through() && !self.pace.is_idle() {
             return None;
         }
-        let mut shipment = if self.nothing_gets_through() {
+        let mut shipment = if self.streak.nothing_gets_through() {
             let ordinary = self.next_ordinary(may_grow);
             ordinary.or_else(|| self.next_test(now, may_grow))?
         } else {
@@ -182,7 +157,7 @@ impl Destination {
             return None;
         }
         let limits = self.limits();
-        self.evidence.is_wanted = self.is_crowded() || self.refused_in_a_row >= PROOF_WANTED;
+        self.evidence.is_wanted = self.is_crowded() || self.streak.wants_proof();
         let batch = self.isolate.next(now, self.evidence, limits)?;
         Some(Shipment::new(batch, Kind::Test))
     }
@@ -196,10 +171,6 @@ impl Destination {
             None if may_grow => self.fresh(),
             None => None,
         }
-    }
-
-    fn nothing_gets_through(&self) -> bool {
-        self.refused_in_a_row >= REFUSED_IN_A_ROW
     }
 
     /// A batch made before a size limit was learned is cut to it.
@@ -247,7 +218,7 @@ impl Destination {
 
     /// There is no room for more suspects, and further bodies would hardly fare better than those before.
     fn is_crowded(&self) -> bool {
-        self.ordinary_in_a_row >= CROWDED_AFTER && self.isolate.held() > self.may_hold()
+        self.streak.is_discouraging() && self.isolate.held() > self.may_hold()
     }
 
     /// Chunks that suspects may keep.
@@ -261,8 +232,7 @@ impl Destination {
         self.pace.landed(shipment.kind);
         self.pace.succeeded();
         self.evidence.accepted = self.evidence.accepted.max(shipment.attempt);
-        self.refused_in_a_row = 0;
-        self.ordinary_in_a_row = 0;
+        self.streak.ends();
         self.isolate.others_get_through();
         self.size.taken(shipment.batch.bytes());
         shipment.batch.delivered_except(failed);
@@ -330,14 +300,14 @@ impl Destination {
     }
 
     /// The endpoint is not the one for this connection (421). Over another one it may be, so the same is sent again at
-    /// once. `Err`: it was the second time.
-    pub(crate) fn misdirected(&mut self, mut shipment: Shipment) -> Result<(), Shipment> {
+    /// once. The second time it is handed back.
+    pub(crate) fn misdirected(&mut self, mut shipment: Shipment) -> Option<Shipment> {
         if shipment.was_misdirected {
-            return Err(shipment);
+            return Some(shipment);
         }
         shipment.was_misdirected = true;
         self.sent_again(shipment);
-        Ok(())
+        None
     }
 
     fn sent_again(&mut self, shipment: Shipment) {
@@ -406,7 +376,7 @@ impl Destination {
             return self.conclude(kind, attempt, found, now);
         }
         // Nobody is given up while nothing gets through.
-        let may_hold = match self.ordinary_in_a_row {
+        let may_hold = match self.streak.ordinary() {
             0 => self.may_hold(),
             _ => usize::MAX,
         };
@@ -414,7 +384,7 @@ impl Destination {
         let given_up = self.isolate.suspect(batch, now, evidence, charge, may_hold);
         let verdict = self.conclude(kind, attempt, Found::Nothing, now);
         // One refusal is that of a record. Several in a row may be everything's.
-        if self.ordinary_in_a_row > 1 {
+        if self.streak.ordinary() > 1 {
             self.pace.halve();
         }
         match given_up.events() {
@@ -432,13 +402,8 @@ impl Destination {
             // It was to be expected, and says nothing of others.
             return Verdict::Dropped;
         }
-        // Attempts that were under way together count once.
-        if attempt > self.refused_through {
-            self.refused_in_a_row += 1;
-            self.ordinary_in_a_row += u32::from(kind == Kind::Ordinary);
-            self.refused_through = self.evidence.attempts;
-        }
-        if self.nothing_gets_through() {
+        self.streak.goes_on(kind, attempt, self.evidence.attempts);
+        if self.streak.nothing_gets_through() {
             self.isolate.rest(now);
             // Where suspects are refused, others may get through.
             if kind == Kind::Ordinary {
@@ -447,16 +412,16 @@ impl Destination {
             }
             return Verdict::Waits;
         }
-        if self.waits_for_proof(now) {
+        if self.waits_for_others(now) {
             return Verdict::Waits;
         }
         Verdict::Again
     }
 
-    /// There are suspects, and nothing can be done about them but wait for a record that gets through.
-    fn waits_for_proof(&self, now: Instant) -> bool {
-        let is_all = self.pace.is_idle() && self.waiting.is_empty() && !self.has_fresh_work();
-        is_all && self.isolate.only_waits(now, self.evidence)
+    /// There are suspects, and nothing can be done about them, as far as is known, but wait for a record that gets through.
+    fn waits_for_others(&self, now: Instant) -> bool {
+        let is_all = self.pace.is_idle() && self.waiting.is_empty() && self.batcher.events() == 0;
+        is_all && !self.queue.wants_worker() && self.isolate.only_waits(now, self.evidence)
     }
 
     fn halve(&mut self, mut shipment: Shipment) {
@@ -490,8 +455,7 @@ impl Destination {
 
     /// When to look at this destination again, if something waits for that.
     pub(crate) fn resumes_at(&self, now: Instant) -> Option<Instant> {
-        let unheard = self.closing_since.map(|since| since + NOBODY_LISTENS.0);
-        let unheard = unheard.filter(|at| self.unheard_while_closing > 0 && *at > now);
+        let unheard = self.ending.next_look(now);
         let resumes = if self.pace.paused(now).is_some() {
             self.pace.paused_until().filter(|_| self.has_work())
         } else {
@@ -514,7 +478,7 @@ impl Destination {
     /// Nothing can be done but wait for somebody to mend something.
     pub(crate) fn is_blocked(&self, now: Instant) -> bool {
         let is_paused = matches!(self.paused(now), Some(Why::Refused | Why::Quota));
-        self.pace.is_idle() && is_paused || self.waits_for_proof(now)
+        self.pace.is_idle() && is_paused || !self.due && self.waits_for_others(now)
     }
 
     /// Whether there is nothing to do but wait for a record that a producer is just now appending.
@@ -527,24 +491,19 @@ impl Destination {
 
     /// Waits that only spare the server are cut short.
     pub(crate) fn close(&mut self, now: Instant) {
-        self.closing_since.get_or_insert(now);
+        self.ending.begin(now);
         self.pace.close(now);
         self.make_due();
     }
 
     /// An attempt begun at `started` came to an end. `is_unheard`: nothing listens there.
     pub(crate) fn attempted(&mut self, started: Instant, is_unheard: bool) {
-        self.is_unheard = is_unheard;
-        if !is_unheard {
-            self.unheard_while_closing = 0;
-        } else if self.closing_since.is_some_and(|since| started >= since) {
-            self.unheard_while_closing += 1;
-        }
+        self.ending.attempted(started, is_unheard);
     }
 
     /// The last attempt was refused a connection: more time would hardly have helped.
     pub(crate) fn is_unheard(&self) -> bool {
-        self.is_unheard
+        self.ending.is_unheard()
     }
 
     /// Whether nothing more can be delivered: a wait ends after `deadline`, or nothing listens.
@@ -558,12 +517,7 @@ impl Destination {
 
     /// Since the end was asked for, nothing has listened for long enough.
     pub(crate) fn stays_unheard(&self, now: Instant) -> bool {
-        let (patience, attempts) = NOBODY_LISTENS;
-        self.pace.is_idle()
-            && self.unheard_while_closing >= attempts
-            && self
-                .closing_since
-                .is_some_and(|since| now >= since + patience)
+        self.pace.is_idle() && self.ending.stays_unheard(now)
     }
 
     /// Drops all there is, for a reason that the pause in force or the suspicion explains better than the deadline.

@@ -203,7 +203,7 @@ impl Worker {
             Outcome::Misdirected { detail } => {
                 // The client keeps connections: without them it makes another one.
                 self.transport = None;
-                if let Err(again) = self.destinations[index].misdirected(flight.shipment) {
+                if let Some(again) = self.destinations[index].misdirected(flight.shipment) {
                     self.destinations[index].refused(again, now);
                     self.report(index, now, Cause::NotFound, detail);
                 }

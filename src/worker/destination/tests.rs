@@ -3,6 +3,7 @@ use crate::queue::{CHUNK_BYTES, Overflow, Signal};
 use crate::stats::{Counters, Stats};
 use crate::worker::isolate::TESTS_PER_SECOND;
 use crate::worker::pace::{MAX_IN_FLIGHT, SHUTDOWN_WAIT};
+use crate::worker::streak::REFUSED_IN_A_ROW;
 
 const LIMITS: Limits = Limits {
     max_events: 10_000,
