@@ -28,7 +28,8 @@ pub enum DropReason {
     Rejected,
     /// The endpoint would not take it even alone (413), though it took others.
     TooLarge,
-    /// The token or the dataset was refused (401, 403, 404), or every body (400, 413), and the layer was shut down.
+    /// The token, the dataset, the account or the headers were refused (401 to 405, 410, 421, 431), or every body was (400,
+    /// 413, or a success that says nothing), and the layer was shut down.
     Refused,
     /// The account's ingest allowance is used up (430).
     Quota,
