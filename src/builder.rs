@@ -52,6 +52,7 @@ pub fn builder() -> Builder {
 /// | [`edge_url`](Self::edge_url) | `AXIOM_EDGE_URL` |
 /// | [`edge`](Self::edge) | `AXIOM_EDGE` |
 /// | [`url`](Self::url) | `AXIOM_URL` |
+/// | [`gateway`](Self::gateway) | `AXIOM_GATEWAY` |
 /// | [`service_name`](Self::service_name) | `OTEL_SERVICE_NAME` |
 /// | [`resource`](Self::resource) | `OTEL_RESOURCE_ATTRIBUTES` |
 ///
@@ -197,6 +198,24 @@ impl Builder {
     /// trusted. Default `false`; to this machine `http` is always allowed.
     pub fn allow_plain_http(mut self, allow: bool) -> Self {
         self.settings.address.allow_plain_http = allow;
+        self
+    }
+
+    /// The address is that of a gateway which passes the records on to Axiom, such as Vector or Fluent Bit. Off by
+    /// default; variable `AXIOM_GATEWAY` (`true` or `false`).
+    ///
+    /// Axiom answers how many records it took. A gateway answers with a status and no body (200, 201, 202, 204), which then
+    /// counts as a success for all of them. Without this option such an answer is a refusal: the records wait, one
+    /// request is made in 30 seconds, and the diagnostics say once how to mend it.
+    ///
+    /// Tags and the resource then travel in the records ([`tags_in_records`](Self::tags_in_records)): a gateway does not pass
+    /// on the header that they travel in otherwise. What becomes of a record behind the gateway, the layer does not learn;
+    /// the ledger's `delivered` means taken by the gateway. `docs/gateways.md` has configurations for both.
+    ///
+    /// # Errors
+    /// When the variable is neither `true` nor `false`.
+    pub fn gateway(mut self, gateway: bool) -> Self {
+        self.settings.gateway = Some(gateway);
         self
     }
 

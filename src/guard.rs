@@ -68,7 +68,8 @@ impl Guard {
     /// Delivers everything that was recorded before this call, and waits for it, at most so long.
     ///
     /// Does not wait when waiting is of no use: when the endpoint refuses the token or the dataset,
-    /// it returns at once.
+    /// it returns at once. While records that the endpoint can not read are looked for (400), it waits for the search, which is
+    /// slow on purpose. In an outage each call does not make a request: that is at most one a second.
     ///
     /// # Errors
     /// The time was over, the endpoint refuses everything, records were lost since the last receipt,

@@ -8,8 +8,10 @@ use rand::RngExt;
 use reqwest::header::HeaderValue;
 
 use super::Worker;
-use super::destination::{Shipment, Verdict, Why};
+use super::destination::{Shipment, Verdict};
 use super::hedge;
+use super::pace::Why;
+use super::report::records;
 use super::response::{self, Answer, Outcome};
 #[cfg(test)]
 use super::tests;
@@ -23,7 +25,8 @@ use crate::witness;
 /// equal parts of it, so that one that stalls does not hold up the other.
 const BODIES_BYTES: usize = 3 * 1024 * 1024;
 
-/// An allowance that is renewed within this time is waited for.
+/// An allowance that is renewed within this time is waited for. One of which it is not known when it is renewed is asked
+/// for again after this time.
 const QUOTA_WAIT: Duration = Duration::from_secs(60);
 
 /// The status of a proxy that wants a user name and a password: no endpoint answers so.
@@ -176,7 +179,7 @@ impl Worker {
             }
         };
         answer.hide(token_in(&flight.authorization));
-        match response::outcome(&answer, sent, SystemTime::now()) {
+        match response::outcome(&answer, sent, SystemTime::now(), self.settings.peer) {
             Outcome::Accepted {
                 failed,
                 samples,
@@ -199,9 +202,9 @@ impl Worker {
             }
             Outcome::Split => {
                 let bytes = flight.shipment.batch.bytes();
-                let verdict = self.destinations[index].too_large(flight.shipment, started, now);
+                let verdict = self.destinations[index].too_large(flight.shipment, now);
                 let what = match verdict {
-                    Verdict::Again => return,
+                    Verdict::Again | Verdict::GaveUp(_) => return,
                     Verdict::Dropped => {
                         format!("a record of {bytes} bytes was too large even alone (HTTP 413)")
                     }
@@ -210,8 +213,15 @@ impl Worker {
                 self.report(index, now, Cause::TooLarge, what);
             }
             Outcome::Unreadable { detail } => {
-                match self.destinations[index].unreadable(flight.shipment, started, now) {
+                match self.destinations[index].unreadable(flight.shipment, now) {
                     Verdict::Again => {}
+                    Verdict::GaveUp(number) => {
+                        let what = format!(
+                            "{detail}; more requests are refused than can be searched for the records at fault, and {} of refused requests were given up unsearched",
+                            records(number.into())
+                        );
+                        self.report_rejections(index, now, number, vec![what]);
+                    }
                     Verdict::Dropped => self.report_rejections(index, now, 1, vec![detail]),
                     Verdict::Waits => self.report(index, now, Cause::BadRequest, detail),
                 }
@@ -233,12 +243,24 @@ impl Worker {
                 }
                 self.report(index, now, cause, detail);
             }
+            Outcome::Misdirected { detail } => {
+                // The client keeps connections: without them it makes another one.
+                self.transport = None;
+                if let Some(again) = self.destinations[index].misdirected(flight.shipment) {
+                    self.destinations[index].refused(again, now);
+                    self.report(index, now, Cause::NotFound, detail);
+                }
+            }
             Outcome::Quota { detail, after } => {
-                match after.filter(|after| *after <= QUOTA_WAIT) {
-                    Some(after) => self.retry(flight, now, Cause::Quota, Some(after)),
-                    None => {
-                        self.destinations[index].out_of_quota(flight.shipment, now + QUOTA_WAIT);
+                let destination = &mut self.destinations[index];
+                let at_least = now + QUOTA_WAIT;
+                match after {
+                    Some(after) if after <= QUOTA_WAIT => {
+                        self.retry(flight, now, Cause::Quota, Some(after));
                     }
+                    Some(_) => destination.out_of_quota(flight.shipment, at_least),
+                    // A time that is past, or none: the allowance may be renewed at any time.
+                    None => destination.waits_for_quota(flight.shipment, at_least),
                 }
                 self.report(index, now, Cause::Quota, detail);
             }

@@ -10,6 +10,7 @@ mod clock;
 #[path = "../common/program.rs"]
 mod common;
 mod endpoints;
+mod gateway;
 mod guard;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod http2;
@@ -21,9 +22,9 @@ mod process;
 mod quiet;
 mod refused;
 #[path = "../common/relay.rs"]
-#[expect(dead_code, reason = "the other binaries need the rest")]
 mod relay;
 mod retry;
 mod rotated;
 mod slow;
+mod storms;
 mod threads;
