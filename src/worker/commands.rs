@@ -139,6 +139,10 @@ impl Worker {
         }
         let mut flushed = Flushed::Settled;
         for index in 0..self.destinations.len() {
+            // The search may not have come to say it.
+            if let Some(said) = self.destinations[index].suspicion() {
+                self.report(index, now, Cause::BadRequest, said);
+            }
             let lost = self.destinations[index].drop_all(now);
             if lost == 0 {
                 continue;

@@ -95,6 +95,8 @@ pub(crate) struct Destination {
     /// What is known of who got through.
     evidence: Evidence,
     streak: Streak,
+    /// What the endpoint said of the latest body that it could not read.
+    said: Option<String>,
     /// Part-full batches leave too.
     due: bool,
     /// The open chunks are to be taken first. Not before something can be sent: in an outage a
@@ -117,6 +119,7 @@ impl Destination {
             isolate: Isolate::new(),
             evidence: Evidence::default(),
             streak: Streak::default(),
+            said: None,
             due: false,
             collect: false,
             ending: Ending::default(),
@@ -436,6 +439,15 @@ impl Destination {
     /// Since the end was asked for, nothing has listened for long enough.
     pub(crate) fn stays_unheard(&self, now: Instant) -> bool {
         self.pace.is_idle() && self.ending.stays_unheard(now)
+    }
+
+    /// Why there are suspects, in the endpoint's words.
+    pub(crate) fn suspicion(&mut self) -> Option<String> {
+        self.said.take().filter(|_| !self.isolate.is_empty())
+    }
+
+    pub(crate) fn heard(&mut self, said: &str) {
+        self.said = Some(said.to_owned());
     }
 
     /// Drops all there is, for a reason that the pause in force or the suspicion explains better than the deadline.

@@ -213,6 +213,7 @@ impl Worker {
                 self.report(index, now, Cause::TooLarge, what);
             }
             Outcome::Unreadable { detail } => {
+                self.destinations[index].heard(&detail);
                 match self.destinations[index].unreadable(flight.shipment, now) {
                     Verdict::Again => {}
                     Verdict::GaveUp(number) => {

@@ -127,7 +127,8 @@ impl Plan {
         let mut round = refusals();
         round.shuffle(&mut random);
         // In a long run also what costs records, which rests for a minute.
-        round.push(("status 430", Fault::status(430)));
+        let for_days = Fault::status(430).header("Retry-After", "864000");
+        round.push(("status 430", for_days));
         let (mut scheduled, mut costs_records) = (Vec::new(), false);
         let mut start = FIRST;
         for (name, fault) in round.into_iter().cycle() {
