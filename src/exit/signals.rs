@@ -156,11 +156,12 @@ fn file_of(descriptor: c_int) -> Option<[u64; 2]> {
     let mut file: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: the call only writes to `file`, which outlives it.
     let result = unsafe { libc::fstat(descriptor, &raw mut file) };
-    #[expect(
-        clippy::unnecessary_cast,
-        reason = "these have other types on other systems"
-    )]
-    (result == 0).then_some([file.st_dev as u64, file.st_ino as u64])
+    (result == 0).then(|| [number(file.st_dev), number(file.st_ino)])
+}
+
+/// Systems have various types for these.
+fn number(value: impl TryInto<u64>) -> u64 {
+    value.try_into().unwrap_or(u64::MAX)
 }
 
 /// Until the other thread has delivered.
