@@ -728,7 +728,7 @@ fn a_thousand_bad_records_among_ten_thousand_are_found_slowly_and_no_good_one_is
     for step in [10, 1] {
         let mut bench = Bench::new(10_000);
         let start = bench.now;
-        let is_bad = |seq: usize| seq % step == 0 && seq / step < 1_000;
+        let is_bad = |seq: usize| seq.is_multiple_of(step) && seq / step < 1_000;
         let mut good = 0;
         let storm = Storm::blow(&mut bench, is_bad, HOUR, |bench, passed| {
             if step == 1 && passed.as_millis() % 1_000 == 500 {
@@ -756,7 +756,7 @@ fn a_thousand_bad_records_among_ten_thousand_are_found_slowly_and_no_good_one_is
 #[test]
 fn records_that_nobody_suspects_are_not_held_up_by_the_search() {
     let mut bench = Bench::new(10_000);
-    let is_bad = |seq: usize| seq < 10_000 && seq % 10 == 0;
+    let is_bad = |seq: usize| seq < 10_000 && seq.is_multiple_of(10);
     let mut next = 10_000;
     Storm::blow(
         &mut bench,
@@ -778,7 +778,7 @@ fn records_that_nobody_suspects_are_not_held_up_by_the_search() {
 #[test]
 fn storms_without_end_keep_a_fourth_of_the_queue_at_the_most_and_others_go_on() {
     let mut bench = Bench::new(0);
-    let is_bad = |seq: usize| seq % 10 == 0;
+    let is_bad = |seq: usize| seq.is_multiple_of(10);
     let mut batches = 0;
     // A batch with bad records each second, one without each 100 ms.
     let storm = Storm::blow(&mut bench, is_bad, HOUR / 6, |bench, passed| {
