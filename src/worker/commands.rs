@@ -67,6 +67,7 @@ impl Worker {
                     self.close_all();
                 } else {
                     self.destinations.iter_mut().for_each(Destination::hurry);
+                    self.schedule.hurry();
                 }
                 self.flushes.push(Flush {
                     marks,
@@ -97,6 +98,7 @@ impl Worker {
         let now = Instant::now();
         let all = self.destinations.iter_mut();
         all.for_each(|destination| destination.close(now));
+        self.schedule.close();
     }
 
     /// Answers flushes that are done. `true`: the worker has been shut down.

@@ -435,7 +435,7 @@ impl Destination {
     }
 
     /// Whether there is something to send, as far as is known.
-    fn has_work(&self) -> bool {
+    pub(crate) fn has_work(&self) -> bool {
         !self.waiting.is_empty()
             || self.due
             || self.batcher.events() > 0

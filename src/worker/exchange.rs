@@ -8,7 +8,7 @@ use rand::RngExt;
 use reqwest::header::HeaderValue;
 
 use super::Worker;
-use super::destination::{Shipment, Verdict, Why};
+use super::destination::{Shipment, Verdict};
 use super::response::{self, Answer, Outcome};
 #[cfg(test)]
 use super::tests;
@@ -43,20 +43,24 @@ pub(super) struct Flight {
 impl Worker {
     pub(super) fn send(&mut self, now: Instant) {
         let most = BODIES_BYTES / self.destinations.len().max(1);
-        for index in 0..self.destinations.len() {
-            loop {
-                let bodies: usize = self
-                    .flights
+        loop {
+            let flights = &self.flights;
+            let may_grow = |index| {
+                let bodies: usize = flights
                     .values()
                     .filter(|flight| flight.destination == index)
                     .filter_map(|flight| flight.shipment.body.as_ref())
                     .map(|body| body.bytes.len())
                     .sum();
-                let may_grow = bodies < most;
-                match self.destinations[index].next(now, may_grow) {
-                    Some(shipment) => self.launch(index, shipment, now),
-                    None => break,
-                }
+                bodies < most
+            };
+            let random = self.random.random();
+            let next = self
+                .schedule
+                .next(now, &mut self.destinations, may_grow, random);
+            match next {
+                Some((index, shipment)) => self.launch(index, shipment, now),
+                None => break,
             }
         }
     }
@@ -125,7 +129,8 @@ impl Worker {
         let mut answer = match answer {
             Ok(answer) => answer,
             Err(no_answer) => {
-                self.retry(flight, now, Cause::Unreachable, None);
+                self.schedule.failed(now);
+                self.retry(flight, now, None);
                 // The client has read this machine's certificates once for all. Whoever adds the one that is
                 // missing need not start the program again.
                 if matches!(no_answer.trouble, Trouble::Untrusted | Trouble::Expired) {
@@ -135,12 +140,15 @@ impl Worker {
             }
         };
         answer.hide(token_in(&flight.authorization));
-        match response::outcome(&answer, sent, SystemTime::now()) {
+        let wall = SystemTime::now();
+        match response::outcome(&answer, sent, wall) {
             Outcome::Accepted {
                 failed,
                 samples,
                 warnings,
             } => {
+                let allowance = response::allowance(&answer, wall);
+                self.schedule.accepted(now, allowance, self.random.random());
                 self.is_token_refused &= self.is_any_refused(now);
                 self.destinations[index].delivered(flight.shipment, failed);
                 self.report_rejections(index, now, failed, samples);
@@ -153,7 +161,15 @@ impl Worker {
                 detail,
                 after,
             } => {
-                self.retry(flight, now, cause, after);
+                self.retry(flight, now, after);
+                if cause == Cause::RateLimited {
+                    let refusal = response::rate_refusal(&answer, wall, after);
+                    let random = self.random.random();
+                    let all = &mut self.destinations;
+                    self.schedule.limited(now, all, refusal, random);
+                } else {
+                    self.schedule.failed(now);
+                }
                 self.report(index, now, cause, detail);
             }
             Outcome::Split => {
@@ -194,7 +210,7 @@ impl Worker {
             }
             Outcome::Quota { detail, after } => {
                 match after.filter(|after| *after <= QUOTA_WAIT) {
-                    Some(after) => self.retry(flight, now, Cause::Quota, Some(after)),
+                    Some(after) => self.retry(flight, now, Some(after)),
                     None => {
                         self.destinations[index].out_of_quota(flight.shipment, now + QUOTA_WAIT);
                     }
@@ -204,7 +220,7 @@ impl Worker {
         }
     }
 
-    fn retry(&mut self, flight: Flight, now: Instant, cause: Cause, told: Option<Duration>) {
+    fn retry(&mut self, flight: Flight, now: Instant, told: Option<Duration>) {
         let index = flight.destination;
         let age = flight
             .shipment
@@ -223,13 +239,6 @@ impl Worker {
             destination.back_off(started, now, told, random);
         } else {
             destination.failed(flight.shipment, started, now, told, random);
-        }
-        // A rate limit is the token's, not the dataset's.
-        if let (Cause::RateLimited, Some(told)) = (cause, told) {
-            let until = now + told;
-            for destination in &mut self.destinations {
-                destination.pause(until, Why::Told);
-            }
         }
     }
 }
