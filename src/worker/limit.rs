@@ -9,6 +9,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::pace::HURRY_EVERY;
 use super::response::{Allowance, RATE_WINDOW as WINDOW, RateRefusal};
 
 /// Two answers further apart than this tell the fleet's rate; nearer ones tell chance.
@@ -86,6 +87,8 @@ pub(super) struct RateLimit {
     /// Refusals by 429 in a row.
     refusals: u32,
     failing_since: Option<Instant>,
+    /// When a wait was last cut short.
+    hurried: Option<Instant>,
 }
 
 impl RateLimit {
@@ -98,9 +101,14 @@ impl RateLimit {
         self.next.filter(|next| *next > now)
     }
 
-    /// Somebody waits for delivery: one request may leave now.
-    pub(super) fn hurry(&mut self) {
-        self.next = None;
+    /// Somebody waits for delivery: one request may leave now. At most once a second, for some programs ask after each
+    /// piece of work.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        let is_too_soon = self.hurried.is_some_and(|last| now < last + HURRY_EVERY);
+        if !self.may_send(now) && !is_too_soon {
+            self.hurried = Some(now);
+            self.next = None;
+        }
     }
 
     /// A request leaves. `random` lies in `0.0..1.0`, as everywhere here.
@@ -481,10 +489,14 @@ mod tests {
     fn whoever_waits_for_delivery_cuts_the_wait_short_for_one_request() {
         let mut bench = Bench::new();
         bench.refused(refusal(30, Some(left(0, 30))), 0.5);
-        bench.limit.hurry();
+        bench.limit.hurry(bench.now);
         assert!(bench.limit.may_send(bench.now));
         bench.limit.sent(bench.now, 0.5);
-        assert!(!bench.limit.may_send(bench.now));
+        bench.limit.hurry(bench.now);
+        assert!(!bench.limit.may_send(bench.now), "once a second");
+        bench.now += HURRY_EVERY;
+        bench.limit.hurry(bench.now);
+        assert!(bench.limit.may_send(bench.now));
     }
 
     #[test]

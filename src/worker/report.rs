@@ -155,9 +155,9 @@ impl Worker {
 
     /// Producers only count what they drop; the worker speaks of it.
     pub(super) fn report_overflow(&mut self, now: Instant) {
-        let stats = self.shared.stats();
+        let counters = &self.shared.counters;
         let dropped =
-            stats.dropped_for(DropReason::QueueFull) + stats.dropped_for(DropReason::Evicted);
+            counters.dropped_for(DropReason::QueueFull) + counters.dropped_for(DropReason::Evicted);
         if dropped > self.overflow_reported {
             self.overflow_reported = dropped;
             let what = "the queue is full: records come faster than they are delivered";

@@ -4,8 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::destination::{Destination, Shipment, Why};
+use super::destination::{Destination, Shipment};
 use super::limit::RateLimit;
+use super::pace::Why;
 use super::response::{Allowance, RateRefusal};
 use crate::queue::Signal;
 
@@ -95,7 +96,7 @@ impl Schedule {
         });
         destinations
             .iter()
-            .filter_map(Destination::resumes_at)
+            .filter_map(|destination| destination.resumes_at(now))
             // A pause that is over while the rate forbids a request is not worth a look.
             .filter(|at| *at > now)
             .chain(tick)
@@ -103,9 +104,9 @@ impl Schedule {
             .min()
     }
 
-    /// Somebody waits for delivery: one request may leave now, whatever the rate is.
-    pub(super) fn hurry(&mut self) {
-        self.limit.hurry();
+    /// Somebody waits for delivery: one request may leave now, whatever the rate is. At most once a second.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        self.limit.hurry(now);
     }
 
     /// The end is near. What can still be delivered leaves at once.
@@ -115,6 +116,11 @@ impl Schedule {
 
     // What.
 
+    /// Whether the rate allows a request now.
+    pub(super) fn may_send(&self, now: Instant) -> bool {
+        self.is_closing || self.limit.may_send(now)
+    }
+
     /// What to send now, if anything, and where to. `may_grow`: there is room for the body of a new batch.
     pub(super) fn next(
         &mut self,
@@ -123,7 +129,7 @@ impl Schedule {
         may_grow: impl Fn(usize) -> bool,
         random: f64,
     ) -> Option<(usize, Shipment)> {
-        if !self.is_closing && !self.limit.may_send(now) {
+        if !self.may_send(now) {
             return None;
         }
         let number = destinations.len();

@@ -37,6 +37,8 @@ pub(crate) enum Trouble {
     NotHttp,
     /// A connection, but no answer in time.
     Timeout,
+    /// The other side said that it did not process the request, or the request never left.
+    Unprocessed,
 }
 
 /// Why there is no answer.
@@ -68,6 +70,9 @@ impl NoAnswer {
         let trouble = trouble(&error, proxy.is_some());
         let mut detail = match trouble {
             Trouble::ConnectTimeout => "no connection within the time-out".to_owned(),
+            Trouble::Timeout if is_unanswered_ping(&error) => {
+                "no answer to a ping on the connection".to_owned()
+            }
             Trouble::Timeout => "no answer within the request time-out".to_owned(),
             _ => explain(error),
         };
@@ -109,11 +114,40 @@ fn trouble(error: &reqwest::Error, is_proxied: bool) -> Trouble {
     }
     if error.is_timeout() {
         Trouble::Timeout
+    } else if let Some(error) = causes(error).find_map(|error| error.downcast_ref()) {
+        http2(error)
+    } else if NEVER_SENT.iter().any(|words| said.contains(words)) {
+        Trouble::Unprocessed
     } else if said.contains("invalid HTTP") || said.contains("http2 error") {
         Trouble::NotHttp
     } else {
         Trouble::Closed
     }
+}
+
+/// What hyper says of a request that it still had when its connection came to an end. Its types are not ours.
+const NEVER_SENT: [&str; 2] = ["operation was canceled", "dispatch task is gone"];
+
+/// A stream that GOAWAY ends lies behind the last one that the server processed: those before it go on, or end with the connection.
+fn http2(error: &h2::Error) -> Trouble {
+    if error.is_io() {
+        return Trouble::Closed;
+    }
+    if !error.is_remote() {
+        return Trouble::NotHttp;
+    }
+    match error.reason() {
+        // Not processed either, but the server asks for fewer requests, so none is sent at once.
+        Some(h2::Reason::ENHANCE_YOUR_CALM) => Trouble::Closed,
+        _ if error.is_go_away() => Trouble::Unprocessed,
+        Some(h2::Reason::REFUSED_STREAM) => Trouble::Unprocessed,
+        _ => Trouble::Closed,
+    }
+}
+
+/// hyper calls this a time-out too.
+fn is_unanswered_ping(error: &reqwest::Error) -> bool {
+    causes(error).any(|error| error.to_string() == "keep-alive timed out")
 }
 
 /// The error's causes. `source` of an `io::Error` leaves out the error that it wraps, so that is looked into.
@@ -292,6 +326,12 @@ impl Trouble {
                 format!("{host} is connected and silent: {detail}"),
                 format!(
                     "see whether the endpoint is overloaded or a proxy or firewall swallows requests; check the address ({ADDRESS}); raise request_timeout if it is merely slow"
+                ),
+            ),
+            Self::Unprocessed => Words::new(
+                format!("{host} turns requests away unread, time after time: {detail}"),
+                format!(
+                    "see whether the endpoint, or the proxy before it, is overloaded or restarts all the time; check the address ({ADDRESS})"
                 ),
             ),
         }

@@ -12,7 +12,7 @@ use reqwest::Url;
 
 use super::super::batch::Limits;
 use super::super::destination::{Destination, Shipment};
-use super::super::response::{self, Answer, Outcome};
+use super::super::response::{self, Answer, Outcome, Peer};
 use super::super::schedule::Schedule;
 use super::endpoint::{Endpoint, wall};
 use super::{Figures, Load, MINUTE, Scenario};
@@ -333,7 +333,7 @@ impl Simulation {
         };
         let clock = wall(self.now) + worker.clock - Duration::from_millis(500);
         let sent = flight.shipment.batch.events();
-        match response::outcome(&answer, sent, clock) {
+        match response::outcome(&answer, sent, clock, Peer::Axiom) {
             Outcome::Accepted { failed, .. } => {
                 let allowance = response::allowance(&answer, clock);
                 worker.schedule.accepted(now, allowance, random);
@@ -373,7 +373,7 @@ impl Simulation {
             .get_or_insert_with(|| self.workers.iter().map(|one| one.recorded).collect());
         let slot = self.now.as_millis() / TENTH.as_millis();
         // Not at each of the answers: it is a look at all workers.
-        if self.planned % 64 != 0 && slot % 10 != 0 {
+        if !self.planned.is_multiple_of(64) && !slot.is_multiple_of(10) {
             return;
         }
         let is_done = |(worker, recorded): (&Worker, &u64)| worker.delivered() >= *recorded;
