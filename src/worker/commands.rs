@@ -45,6 +45,7 @@ impl Worker {
         if asked.delivery {
             let all = self.destinations.iter_mut();
             all.for_each(|destination| destination.hurry(now));
+            self.schedule.hurry(now);
         }
         // What was recorded before the call is before this mark.
         for (replies, is_last) in [(asked.waiters, false), (asked.last_waiters, true)] {
@@ -74,6 +75,7 @@ impl Worker {
         self.hedge.end_is_near(now, deadline);
         let all = self.destinations.iter_mut();
         all.for_each(|destination| destination.close(now));
+        self.schedule.close();
     }
 
     /// Answers flushes that are done. `true`: the worker has been shut down.

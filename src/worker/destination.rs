@@ -388,7 +388,7 @@ impl Destination {
     }
 
     /// Whether there is something to send, as far as is known.
-    fn has_work(&self) -> bool {
+    pub(crate) fn has_work(&self) -> bool {
         !self.waiting.is_empty() || !self.isolate.is_empty() || self.has_fresh_work()
     }
 

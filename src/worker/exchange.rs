@@ -10,7 +10,6 @@ use reqwest::header::HeaderValue;
 use super::Worker;
 use super::destination::{Shipment, Verdict};
 use super::hedge;
-use super::pace::Why;
 use super::report::records;
 use super::response::{self, Answer, Outcome};
 #[cfg(test)]
@@ -51,20 +50,24 @@ pub(super) struct Flight {
 impl Worker {
     pub(super) fn send(&mut self, now: Instant) {
         let most = BODIES_BYTES / self.destinations.len().max(1);
-        for index in 0..self.destinations.len() {
-            loop {
-                let bodies: usize = self
-                    .flights
+        loop {
+            let flights = &self.flights;
+            let may_grow = |index| {
+                let bodies: usize = flights
                     .values()
                     .filter(|flight| flight.destination == index)
                     .filter_map(|flight| flight.shipment.body.as_ref())
                     .map(|body| body.bytes.len())
                     .sum();
-                let may_grow = bodies < most;
-                match self.destinations[index].next(now, may_grow) {
-                    Some(shipment) => self.launch(index, shipment, now),
-                    None => break,
-                }
+                bodies < most
+            };
+            let random = self.random.random();
+            let next = self
+                .schedule
+                .next(now, &mut self.destinations, may_grow, random);
+            match next {
+                Some((index, shipment)) => self.launch(index, shipment, now),
+                None => break,
             }
         }
     }
@@ -166,7 +169,8 @@ impl Worker {
                         Some(shipment) => flight.shipment = shipment,
                     }
                 }
-                self.retry(flight, now, Cause::Unreachable, None);
+                self.schedule.failed(now);
+                self.retry(flight, now, None);
                 if no_answer.trouble == Trouble::Timeout {
                     self.leave_connections(transport);
                 }
@@ -179,12 +183,15 @@ impl Worker {
             }
         };
         answer.hide(token_in(&flight.authorization));
-        match response::outcome(&answer, sent, SystemTime::now(), self.settings.peer) {
+        let wall = SystemTime::now();
+        match response::outcome(&answer, sent, wall, self.settings.peer) {
             Outcome::Accepted {
                 failed,
                 samples,
                 warnings,
             } => {
+                let allowance = response::allowance(&answer, wall);
+                self.schedule.accepted(now, allowance, self.random.random());
                 self.is_token_refused &= self.is_any_refused(now);
                 self.destinations[index].delivered(flight.shipment, failed);
                 self.report_rejections(index, now, failed, samples);
@@ -197,7 +204,15 @@ impl Worker {
                 detail,
                 after,
             } => {
-                self.retry(flight, now, cause, after);
+                self.retry(flight, now, after);
+                if cause == Cause::RateLimited {
+                    let refusal = response::rate_refusal(&answer, wall, after);
+                    let random = self.random.random();
+                    let all = &mut self.destinations;
+                    self.schedule.limited(now, all, refusal, random);
+                } else {
+                    self.schedule.failed(now);
+                }
                 self.report(index, now, cause, detail);
             }
             Outcome::Split => {
@@ -257,7 +272,7 @@ impl Worker {
                 let at_least = now + QUOTA_WAIT;
                 match after {
                     Some(after) if after <= QUOTA_WAIT => {
-                        self.retry(flight, now, Cause::Quota, Some(after));
+                        self.retry(flight, now, Some(after));
                     }
                     Some(_) => destination.out_of_quota(flight.shipment, at_least),
                     // A time that is past, or none: the allowance may be renewed at any time.
@@ -268,7 +283,7 @@ impl Worker {
         }
     }
 
-    fn retry(&mut self, flight: Flight, now: Instant, cause: Cause, told: Option<Duration>) {
+    fn retry(&mut self, flight: Flight, now: Instant, told: Option<Duration>) {
         let index = flight.destination;
         let age = flight
             .shipment
@@ -287,13 +302,6 @@ impl Worker {
             destination.back_off(started, now, told, random);
         } else {
             destination.failed(flight.shipment, started, now, told, random);
-        }
-        // A rate limit is the token's, not the dataset's.
-        if let (Cause::RateLimited, Some(told)) = (cause, told) {
-            let until = now + told;
-            for destination in &mut self.destinations {
-                destination.pause(until, Why::Told);
-            }
         }
     }
 }

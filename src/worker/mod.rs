@@ -15,9 +15,11 @@ mod heartbeat;
 mod hedge;
 mod inbox;
 mod isolate;
+mod limit;
 mod pace;
 mod report;
 mod response;
+mod schedule;
 mod size;
 mod streak;
 mod token;
@@ -37,8 +39,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 
 pub(crate) use self::batch::{Batcher, Limits};
 pub(crate) use self::body::{Body, Encoder, Layout};
@@ -51,6 +53,7 @@ use self::hedge::Hedge;
 use self::inbox::Asked;
 pub(crate) use self::inbox::Inbox;
 pub(crate) use self::response::{Answer, Outcome, Peer, clock_skew, outcome};
+use self::schedule::Schedule;
 pub(crate) use self::token::bearer;
 pub(crate) use self::transport::{
     Credentials, Settings as TransportSettings, Transport, forwarder, proxy,
@@ -141,17 +144,6 @@ pub(crate) fn spawn(
         })
 }
 
-/// How the worker waits for records.
-#[derive(Debug, Clone, Copy)]
-enum Rest {
-    /// Something may be pending: it looks at this time.
-    Ticking(Instant),
-    /// Nothing was pending: it looks once more, since a producer may not have seen that yet.
-    LastLook(Instant),
-    /// Until a producer wakes it. No timer runs.
-    Parked,
-}
-
 /// Why the worker woke up.
 enum Wake {
     Answer(u64, Result<Answer, NoAnswer>),
@@ -178,7 +170,7 @@ struct Worker {
     next_flight: u64,
     flushes: Vec<Flush>,
     closing: Option<Closing>,
-    rest: Rest,
+    schedule: Schedule,
     random: SmallRng,
     /// Drops for want of room that were reported.
     overflow_reported: u64,
@@ -187,6 +179,7 @@ struct Worker {
 
 impl Worker {
     fn new(settings: Settings, sources: Vec<Source>, shared: Arc<Shared>) -> Self {
+        let schedule = Schedule::new(settings.flush_interval);
         Self {
             settings,
             destinations: sources
@@ -206,7 +199,7 @@ impl Worker {
             next_flight: 0,
             flushes: Vec::new(),
             closing: None,
-            rest: Rest::Parked,
+            schedule,
             random: SmallRng::seed_from_u64(crate::trace::random_seed()),
             overflow_reported: 0,
             panics_in_a_row: 0,
@@ -316,17 +309,15 @@ impl Worker {
 
     /// When there will be something to do, if nothing happens before.
     fn next_look(&self, now: Instant) -> Option<Instant> {
-        let tick = match self.rest {
-            Rest::Ticking(at) | Rest::LastLook(at) => Some(at),
-            Rest::Parked => None,
-        };
         let is_asked = !self.flushes.is_empty() || self.closing.is_some();
         let mut destinations = self.destinations.iter();
-        let straggler = is_asked && destinations.any(|one| one.has_straggler(now));
-        self.destinations
-            .iter()
-            .filter_map(|destination| destination.resumes_at(now))
-            .chain(tick)
+        // While the rate forbids a request, a record that is just now appended can wait, too.
+        let straggler = is_asked
+            && self.schedule.may_send(now)
+            && destinations.any(|one| one.has_straggler(now));
+        self.schedule
+            .wakes_at(now, &self.destinations)
+            .into_iter()
             .chain(self.closing.as_ref().map(|closing| closing.deadline))
             .chain(straggler.then(|| now + STRAGGLER))
             .chain(self.next_beat())
@@ -336,34 +327,19 @@ impl Worker {
 
     /// A producer has appended something, or filled enough chunks.
     fn woken(&mut self, now: Instant) {
-        if !matches!(self.rest, Rest::Ticking(_)) {
-            self.rest = Rest::Ticking(now + self.settings.flush_interval);
-        }
+        self.schedule.woken(now, self.random.random());
         self.report_overflow(now);
     }
 
-    /// At the flush interval, part-full batches leave too. With nothing pending, the ticking ends.
     fn tick(&mut self, now: Instant) {
-        let (Rest::Ticking(at) | Rest::LastLook(at)) = self.rest else {
-            return;
-        };
-        if now < at {
-            return;
+        let signal = &self.shared.signal;
+        if self.schedule.tick(now, &mut self.destinations, signal) {
+            self.report_overflow(now);
         }
-        let next = now + self.settings.flush_interval;
-        let is_pending = self.shared.queues.iter().any(|queue| queue.has_pending());
-        self.rest = if is_pending {
-            self.destinations.iter_mut().for_each(Destination::make_due);
-            Rest::Ticking(next)
-        } else if let Rest::Ticking(_) = self.rest {
-            self.shared.signal.disarm();
-            Rest::LastLook(next)
-        } else {
-            Rest::Parked
-        };
-        self.report_overflow(now);
     }
 }
 
+#[cfg(test)]
+mod fleet;
 #[cfg(test)]
 mod tests;

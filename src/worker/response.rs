@@ -15,6 +15,9 @@ use crate::diag::Cause;
 /// (docs, "API limits"), so a reset further away is a mistake or a clock that is wrong.
 pub(crate) const HINT_CAP: Duration = Duration::from_secs(300);
 
+/// The window of the rate limit.
+pub(crate) const RATE_WINDOW: Duration = Duration::from_secs(60);
+
 /// Our clock is trusted to compute a wait until it differs by more than this from the server's.
 const TRUSTED_SKEW: Duration = Duration::from_secs(2);
 
@@ -296,6 +299,64 @@ fn hint<const N: usize>(
     Some(if capped { wait.min(HINT_CAP) } else { wait }).filter(|wait| !wait.is_zero())
 }
 
+/// What an answer says of the rate limit, which its token shares with others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Allowance {
+    /// Requests in one window, which is a minute.
+    pub(crate) limit: f64,
+    /// Those that are left of it.
+    pub(crate) remaining: f64,
+    /// The time that is left of the window.
+    pub(crate) resets: Duration,
+}
+
+/// Reads the three `X-RateLimit` headers. `None` unless all are there and make sense together: somebody else's headers
+/// of that name may mean another thing.
+pub(crate) fn allowance(answer: &Answer, now: SystemTime) -> Option<Allowance> {
+    let read = |name: &str| -> Option<u64> {
+        let value = answer.headers.get(name)?;
+        value.to_str().ok()?.trim().parse().ok()
+    };
+    let limit = read("x-ratelimit-limit").filter(|limit| *limit > 0)?;
+    Some(Allowance {
+        limit: limit as f64,
+        remaining: read("x-ratelimit-remaining")?.min(limit) as f64,
+        resets: window_left(answer, now)?,
+    })
+}
+
+/// What a 429 says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RateRefusal {
+    /// When the next request is welcome.
+    pub(crate) after: Option<Duration>,
+    /// The time that is left of the window.
+    pub(crate) resets: Option<Duration>,
+    /// All that is known of the limit.
+    pub(crate) allowance: Option<Allowance>,
+}
+
+/// Reads a 429 whose [`outcome`] is to be retried `after` this time.
+pub(crate) fn rate_refusal(
+    answer: &Answer,
+    now: SystemTime,
+    after: Option<Duration>,
+) -> RateRefusal {
+    RateRefusal {
+        after,
+        resets: window_left(answer, now),
+        allowance: allowance(answer, now),
+    }
+}
+
+/// How much of the rate limit's window is left, if the answer says when it ends and that is no more than a minute away.
+fn window_left(answer: &Answer, now: SystemTime) -> Option<Duration> {
+    let ends = answer.headers.get("x-ratelimit-reset")?;
+    let ends = Duration::from_secs(ends.to_str().ok()?.trim().parse().ok()?);
+    let left = ends.checked_sub(server_time(&answer.headers, now))?;
+    (!left.is_zero() && left <= RATE_WINDOW + TRUSTED_SKEW).then(|| left.min(RATE_WINDOW))
+}
+
 /// Time since 1970 by our clock, or by the server's if ours is plainly wrong.
 fn server_time(headers: &HeaderMap, now: SystemTime) -> Duration {
     let ours = now.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -571,6 +632,51 @@ mod tests {
         );
         assert_eq!(wait(&read(503, &[("retry-after", "7")], "")), seconds(7));
         assert_eq!(wait(&read(425, &[("retry-after", "7")], "")), seconds(7));
+    }
+
+    #[test]
+    fn what_is_left_of_the_rate_limit_is_read_if_it_makes_sense() {
+        let now = UNIX_EPOCH + Duration::from_secs(NOW);
+        let read = |limit: &str, remaining: &str, reset: &str| {
+            let headers = [
+                ("x-ratelimit-limit", limit),
+                ("x-ratelimit-remaining", remaining),
+                ("x-ratelimit-reset", reset),
+            ];
+            let given: Vec<_> = headers
+                .into_iter()
+                .filter(|(_, text)| !text.is_empty())
+                .collect();
+            allowance(&answer(200, &given, ""), now)
+        };
+        let soon = (NOW + 20).to_string();
+        let known = |remaining| {
+            Some(Allowance {
+                limit: 600.0,
+                remaining,
+                resets: Duration::from_secs(20),
+            })
+        };
+        assert_eq!(read("600", "150", &soon), known(150.0));
+        assert_eq!(read("600", "9999999", &soon), known(600.0));
+        let (past, far) = ((NOW - 1).to_string(), (NOW + 100).to_string());
+        for (limit, remaining, reset) in [
+            ("0", "0", soon.as_str()),
+            ("600", "", &soon),
+            ("", "10", &soon),
+            ("600", "10", ""),
+            ("600", "-1", &soon),
+            ("600", "10", &past),
+            // Not a window of a minute, so the numbers are of another kind.
+            ("600", "10", &far),
+            ("600", "10", "20"),
+        ] {
+            assert_eq!(
+                read(limit, remaining, reset),
+                None,
+                "{limit} {remaining} {reset}"
+            );
+        }
     }
 
     #[test]

@@ -31,7 +31,8 @@ fn a_reset_is_read_by_the_servers_clock_when_ours_is_wrong() {
                 let gap = requests[1].received_at - requests[0].received_at;
                 println!("server's clock {servers_clock}: the next request after {gap:?}");
                 assert!(gap >= Duration::from_millis(1_750), "{gap:?}");
-                assert!(gap <= Duration::from_millis(2_250), "{gap:?}");
+                // Up to a second of it is the spread: others were told the same.
+                assert!(gap <= Duration::from_millis(3_250), "{gap:?}");
                 assert_eq!(program.finish(&server).lost(), 0);
             });
         }

@@ -18,6 +18,7 @@ mod layers;
 mod limits;
 mod memory;
 mod overflow;
+mod paced;
 mod process;
 mod quiet;
 mod refused;

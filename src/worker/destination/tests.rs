@@ -814,7 +814,7 @@ fn suspects_that_could_not_be_cleared_by_the_end_are_dropped_as_rejected() {
     let mut bench = Bench::new(10_000);
     Storm::blow(
         &mut bench,
-        |seq| seq % 10 == 0,
+        |seq| seq.is_multiple_of(10),
         Duration::from_secs(5),
         |_, _| {},
     );
