@@ -584,9 +584,8 @@ impl Builder {
     pub fn doctor_within(&self, timeout: Duration) -> Diagnosis {
         let environment = |name: &str| std::env::var_os(name);
         let config = if config::is_switched_off(&environment) {
-            Err(BuildError::system(
+            Err(BuildError::plain(
                 "OTEL_SDK_DISABLED=true switches the layer off, so that it records nothing",
-                "switched off",
             )
             .fix("remove this variable, or set it to false"))
         } else {

@@ -27,7 +27,7 @@ use crate::queue::{Mark, Queue, Signal};
 use crate::running;
 use crate::stats::{Counters, DropReason, Stats};
 use crate::worker::{
-    self, Command, Credentials, Encoder, Flushed, Heartbeat, Layout, Shared, Source,
+    self, Command, Credentials, Encoder, Flushed, Heartbeat, Layout, Shared, Source, Words,
 };
 
 /// Queues, worker and the way to talk to it, in one process.
@@ -110,8 +110,11 @@ impl Pipeline {
             .map(|(destination, queue)| source(&config, destination, queue))
             .collect();
         let settings = worker_settings(&config)?;
-        let thread = worker::spawn(settings, sources, Arc::clone(&shared), received)
-            .map_err(|error| BuildError::system("the worker's thread can not be started", error))?;
+        let thread =
+            worker::spawn(settings, sources, Arc::clone(&shared), received).map_err(|error| {
+                let words = Words::of_system("the worker can not be started".to_owned(), &error);
+                BuildError::system(words.what, error).fix(words.fix)
+            })?;
         Ok(Self {
             config,
             process: Process::new(),
@@ -403,9 +406,8 @@ pub(crate) fn worker_settings(config: &Config) -> Result<worker::Settings, Build
         .iter()
         .any(|destination| destination.url.scheme() == "https");
     if cfg!(not(any(feature = "rustls", feature = "native-tls"))) && is_https {
-        return Err(BuildError::system(
+        return Err(BuildError::plain(
             "the endpoint is reached by https, but the crate was built without TLS",
-            "no TLS",
         )
         .fix("enable its feature `rustls` or `native-tls`"));
     }
