@@ -361,6 +361,13 @@ impl Builder {
         self
     }
 
+    /// How long nothing is sent after a refusal that somebody has to mend (401, 403, 404): 30 s. For tests, which can not wait as long.
+    #[doc(hidden)]
+    pub fn refused_pause(mut self, pause: Duration) -> Self {
+        self.settings.limits.refused_pause = pause;
+        self
+    }
+
     /// How long dropping the guard may take to deliver what is left. Default 5 s. More than a year means a
     /// year.
     ///

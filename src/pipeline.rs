@@ -434,6 +434,7 @@ pub(crate) fn worker_settings(config: &Config) -> Result<worker::Settings, Build
     Ok(worker::Settings {
         flush_interval: config.limits.flush_interval,
         retry_timeout: config.limits.retry_timeout,
+        refused_pause: config.limits.refused_pause,
         transport,
         encoder,
         heartbeat: config

@@ -21,7 +21,7 @@ const MAX_IN_FLIGHT: u32 = 16;
 const START_IN_FLIGHT: u32 = 2;
 
 /// How long nothing is sent after a refusal that somebody has to mend (401, 403, 404).
-const REFUSED_PAUSE: Duration = Duration::from_secs(30);
+pub(crate) const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
 /// Refusals of a body in a row, with no success between them, from which on it is not single
 /// records that are at fault: halving 10,000 records down to one takes 15.
@@ -127,6 +127,8 @@ pub(crate) struct Destination {
     last_failure: Option<Instant>,
     successes: u64,
     refused_in_a_row: u32,
+    /// [`REFUSED_PAUSE`], unless a test has less time.
+    refused_pause: Duration,
     last_refused: Option<Instant>,
     /// Part-full batches leave too.
     due: bool,
@@ -158,6 +160,7 @@ impl Destination {
             last_failure: None,
             successes: 0,
             refused_in_a_row: 0,
+            refused_pause: REFUSED_PAUSE,
             last_refused: None,
             due: false,
             collect: false,
@@ -171,6 +174,11 @@ impl Destination {
     pub(crate) fn make_due(&mut self) {
         self.due = true;
         self.collect = true;
+    }
+
+    pub(crate) fn with_refused_pause(mut self, pause: Duration) -> Self {
+        self.refused_pause = pause;
+        self
     }
 
     /// What to send now, if anything. `may_grow`: there is room for the body of a new batch.
@@ -289,7 +297,7 @@ impl Destination {
         self.in_flight -= 1;
         self.waiting.push_front(shipment);
         self.allowed = 1;
-        self.pause(now + REFUSED_PAUSE, Why::Refused);
+        self.pause(now + self.refused_pause, Why::Refused);
     }
 
     pub(crate) fn out_of_quota(&mut self, shipment: Shipment, until: Instant) {
@@ -380,7 +388,7 @@ impl Destination {
                 return Verdict::Again;
             }
         }
-        self.pause(now + REFUSED_PAUSE, Why::Refused);
+        self.pause(now + self.refused_pause, Why::Refused);
         Verdict::Waits
     }
 

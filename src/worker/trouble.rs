@@ -3,6 +3,8 @@
 mod system;
 mod tls;
 
+pub(super) use self::system::want_files;
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io;

@@ -94,6 +94,25 @@ pub(super) fn error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a io::Erro
 
 /// Whether a file can be opened just now. What can not be read for want of one, others report as not being there.
 pub(super) fn files() -> Option<Trouble> {
-    let opened = std::fs::File::open(std::env::current_exe().ok()?);
-    Trouble::exhausted(&opened.err()?)
+    Trouble::exhausted(&want_files(1).err()?)
+}
+
+/// Opens so many files, and closes them again.
+///
+/// # Errors
+/// So many files can not be open at this time. A machine on which there is no file to try this with has no such limit.
+pub(in crate::worker) fn want_files(number: usize) -> io::Result<()> {
+    let or_fine = |error: io::Error| match Trouble::exhausted(&error) {
+        Some(_) => Err(error),
+        None => Ok(()),
+    };
+    let Ok(path) = std::env::current_exe() else {
+        return Ok(());
+    };
+    let first = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) => return or_fine(error),
+    };
+    let others: io::Result<Vec<_>> = (1..number).map(|_| first.try_clone()).collect();
+    others.map(drop).or_else(or_fine)
 }
