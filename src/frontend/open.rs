@@ -123,7 +123,7 @@ impl OpenSpan {
             let before = self.version.load(Ordering::Acquire);
             let ids = self.read_ids();
             fence(Ordering::Acquire);
-            if before % 2 == 0 && before == self.version.load(Ordering::Relaxed) {
+            if before.is_multiple_of(2) && before == self.version.load(Ordering::Relaxed) {
                 return ids;
             }
             std::hint::spin_loop();
