@@ -3,6 +3,8 @@
 #[path = "common/mod.rs"]
 #[expect(dead_code, reason = "the other binaries need the rest")]
 mod common;
+#[path = "common/work.rs"]
+mod work;
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -23,41 +25,6 @@ struct Trouble<'a> {
     record: Box<dyn Fn()>,
 }
 
-/// Building allocates less often than this. Reading the system's certificates alone would take many times as much.
-const ALLOCATIONS: u64 = 1_000;
-
-/// What the calling thread does to build a layer. How long that takes is up to the machine; that it neither waits, as for a name or a
-/// connection, nor loads certificates, is not.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Work {
-    /// How often it gave up the processor.
-    waits: u64,
-    allocations: u64,
-}
-
-impl Work {
-    fn of_building(builder: Builder) -> Self {
-        let mut built = None;
-        let before = waits();
-        let counted = allocation_counter::measure(|| built = Some(builder.build()));
-        let waits = waits() - before;
-        assert!(built.is_some_and(|built| built.is_ok()));
-        Self {
-            waits,
-            allocations: counted.count_total,
-        }
-    }
-}
-
-/// How often the calling thread gave up the processor to wait for something. Zero where the system does not tell.
-fn waits() -> u64 {
-    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-    line.map_or(0, |number| number.trim().parse().unwrap())
-}
-
 impl<'a> Trouble<'a> {
     fn at(server: &'a Server, options: impl Fn(Builder) -> Builder) -> Self {
         Self::with(Some(server), server.url(), options)
@@ -76,11 +43,7 @@ impl<'a> Trouble<'a> {
                     .on_diagnostic(said.hook()),
             )
         };
-        // The best of some: another thread may hold the kernel's lock on memory.
-        let least = (0..5).map(|_| Work::of_building(builder(&Said::default())));
-        let least = least.min().unwrap();
-        assert!(least.waits == 0, "{least:?}");
-        assert!(least.allocations < ALLOCATIONS, "{least:?}");
+        work::assert_builds_at_once(|| builder(&Said::default()).build().unwrap());
         let (layer, guard) = builder(&said).build().unwrap();
         let dispatch = tracing::Dispatch::new(registry().with(layer));
         let record = Box::new(move || {

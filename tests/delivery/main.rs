@@ -25,3 +25,5 @@ mod retry;
 mod rotated;
 mod slow;
 mod threads;
+#[path = "../common/work.rs"]
+mod work;

@@ -9,7 +9,8 @@ use axiom_local::{Fault, Server};
 use tracing::dispatcher::with_default;
 
 use crate::common::{GRACE, LONG, Program, server, timed};
-use crate::process::{alone, switches, waits_of_this_thread};
+use crate::process::{alone, switches};
+use crate::work;
 
 const THREADS: u64 = 8;
 const EACH: u64 = 5_000;
@@ -76,12 +77,12 @@ fn a_full_queue_drops_the_newest_counts_each_and_never_waits() {
 /// Records these events, and says how often the calling thread gave up the processor to wait for something meanwhile, and what 99
 /// of 100 events cost at the most. The time depends on the machine, so it is only shown; `benches/hot_path.rs` measures it.
 fn waits(program: &Program, seqs: Range<u64>) -> (u64, Duration) {
-    let before = waits_of_this_thread();
+    let before = work::waits();
     let mut costs: Vec<_> = with_default(&program.dispatch, || {
         seqs.map(|seq| timed(|| tracing::info!(seq, TEXT, "step")).1)
             .collect()
     });
-    let waits = waits_of_this_thread() - before;
+    let waits = work::waits() - before;
     costs.sort_unstable();
     (waits, costs[costs.len() * 99 / 100])
 }

@@ -35,11 +35,6 @@ fn of_status(path: &str, field: &str) -> Option<u64> {
         .ok()
 }
 
-/// How often the calling thread gave up the processor to wait for something.
-pub(crate) fn waits_of_this_thread() -> u64 {
-    of_status("/proc/thread-self/status", "voluntary_ctxt_switches").unwrap()
-}
-
 /// How often a thread of that name gave up the processor, by its own will or not.
 pub(crate) fn switches(name: &str) -> u64 {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();

@@ -477,7 +477,7 @@ async fn each_tls_alert_has_its_cause_and_its_fix() {
     ] {
         let address = peer(move |mut stream| async move {
             let mut hello = [0; 8192];
-            stream.read(&mut hello).await.unwrap();
+            assert!(stream.read(&mut hello).await.unwrap() > 0);
             if number > 0 {
                 let alert = [0x15, 3, 3, 0, 2, 2, number];
                 stream.write_all(&alert).await.unwrap();
