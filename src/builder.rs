@@ -383,6 +383,13 @@ impl Builder {
         self
     }
 
+    /// How long nothing is sent after a refusal that somebody has to mend (401, 403, 404): 30 s. For tests, which can not wait as long.
+    #[doc(hidden)]
+    pub fn refused_pause(mut self, pause: Duration) -> Self {
+        self.settings.limits.refused_pause = pause;
+        self
+    }
+
     /// How long dropping the guard may take to deliver what is left. Default 5 s. More than a year means a
     /// year.
     ///
@@ -610,9 +617,8 @@ impl Builder {
     pub fn doctor_within(&self, timeout: Duration) -> Diagnosis {
         let environment = |name: &str| std::env::var_os(name);
         let config = if config::is_switched_off(&environment) {
-            Err(BuildError::system(
+            Err(BuildError::plain(
                 "OTEL_SDK_DISABLED=true switches the layer off, so that it records nothing",
-                "switched off",
             )
             .fix("remove this variable, or set it to false"))
         } else {

@@ -20,11 +20,11 @@ pub enum Cause {
     /// No answer of the endpoint: name resolution, connection, TLS, a time-out, or a proxy that lets nothing through
     /// (407 too).
     Unreachable,
-    /// The HTTP client could not be set up.
+    /// This machine gives no connection: the HTTP client can not be set up, or open files, memory or local ports are used up.
     Client,
     /// The endpoint is in trouble (5xx, 408, 425).
     ServerError,
-    /// Too many requests (429).
+    /// Too many requests (429, or what HTTP/2 has for it).
     RateLimited,
     /// The account's ingest allowance is used up (430).
     Quota,
@@ -42,7 +42,8 @@ pub enum Cause {
     Rejected,
     /// A record was too large for the endpoint (413).
     TooLarge,
-    /// An answer that Axiom would not give: a redirect, HTML, nothing (see [`gateway`](crate::Builder::gateway)).
+    /// An answer that Axiom would not give: a redirect, HTML, nothing (see [`gateway`](crate::Builder::gateway)), another protocol
+    /// than HTTP.
     UnexpectedAnswer,
     /// The endpoint took the records and warned (`messages`, as for a locked schema).
     Warning,

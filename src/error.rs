@@ -90,7 +90,12 @@ impl BuildError {
         problem: impl Into<Cow<'static, str>>,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self::with_subject(Subject::System, problem.into()).caused_by(source)
+        Self::plain(problem).caused_by(source)
+    }
+
+    /// No setting is at fault, and there is no error of others behind it.
+    pub(crate) fn plain(problem: impl Into<Cow<'static, str>>) -> Self {
+        Self::with_subject(Subject::System, problem.into())
     }
 
     fn with_subject(subject: Subject, problem: Cow<'static, str>) -> Self {
@@ -202,9 +207,13 @@ impl fmt::Display for Parts {
             Subject::System => {}
         }
         f.write_str(&self.problem)?;
-        match &self.other {
-            Some(other) => write!(f, " {:?}", shortened(other)),
-            None => Ok(()),
+        if let Some(other) = &self.other {
+            write!(f, " {:?}", shortened(other))?;
+        }
+        // `main` and `unwrap` show this text alone. The problem may have said it already.
+        match self.source.as_ref().map(ToString::to_string) {
+            Some(source) if !self.problem.contains(&source) => write!(f, " ({source})"),
+            _ => Ok(()),
         }
     }
 }
@@ -306,9 +315,14 @@ mod tests {
     }
 
     #[test]
-    fn the_source_is_kept_and_the_error_is_as_small_as_a_pointer() {
+    fn the_source_is_kept_and_shown_and_the_error_is_as_small_as_a_pointer() {
         let error = BuildError::system("the worker thread did not start", "no memory");
-        assert_eq!(error.to_string(), "the worker thread did not start");
+        assert_eq!(
+            error.to_string(),
+            "the worker thread did not start (no memory)"
+        );
+        let said = BuildError::system("it did not start: no memory", "no memory");
+        assert_eq!(said.to_string(), "it did not start: no memory", "once");
         assert_eq!(error.setting(), None);
         assert_eq!(error.source().unwrap().to_string(), "no memory");
         assert_eq!(size_of::<BuildError>(), size_of::<usize>());

@@ -27,7 +27,7 @@ use crate::queue::{Queue, Signal};
 use crate::running;
 use crate::stats::{Counters, DropReason, Stats};
 use crate::worker::{
-    self, Credentials, Encoder, Flushed, Heartbeat, Inbox, Layout, Peer, Shared, Source,
+    self, Credentials, Encoder, Flushed, Heartbeat, Inbox, Layout, Peer, Shared, Source, Words,
 };
 
 /// Queues, worker and the way to talk to it, in one process.
@@ -108,8 +108,10 @@ impl Pipeline {
             .map(|(destination, queue)| source(&config, destination, queue))
             .collect();
         let settings = worker_settings(&config)?;
-        let thread = worker::spawn(settings, sources, Arc::clone(&shared))
-            .map_err(|error| BuildError::system("the worker's thread can not be started", error))?;
+        let thread = worker::spawn(settings, sources, Arc::clone(&shared)).map_err(|error| {
+            let words = Words::of_system("the worker can not be started".to_owned(), &error);
+            BuildError::system(words.what, error).fix(words.fix)
+        })?;
         Ok(Self {
             config,
             process: Process::new(),
@@ -379,9 +381,8 @@ pub(crate) fn worker_settings(config: &Config) -> Result<worker::Settings, Build
         .iter()
         .any(|destination| destination.url.scheme() == "https");
     if cfg!(not(any(feature = "rustls", feature = "native-tls"))) && is_https {
-        return Err(BuildError::system(
+        return Err(BuildError::plain(
             "the endpoint is reached by https, but the crate was built without TLS",
-            "no TLS",
         )
         .fix("enable its feature `rustls` or `native-tls`"));
     }
@@ -408,6 +409,7 @@ pub(crate) fn worker_settings(config: &Config) -> Result<worker::Settings, Build
     Ok(worker::Settings {
         flush_interval: config.limits.flush_interval,
         retry_timeout: config.limits.retry_timeout,
+        refused_pause: config.limits.refused_pause,
         transport,
         encoder,
         heartbeat: config

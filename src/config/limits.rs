@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::error::{BuildError, Origin};
 use crate::queue::{CHUNK_BYTES, Overflow};
+use crate::worker::REFUSED_PAUSE;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -35,6 +36,8 @@ pub(crate) struct Limits {
     pub(crate) request_timeout: Duration,
     /// How long one batch is retried; `None`: for as long as it takes.
     pub(crate) retry_timeout: Option<Duration>,
+    /// How long nothing is sent after a refusal that somebody has to mend.
+    pub(crate) refused_pause: Duration,
     pub(crate) shutdown_timeout: Duration,
     /// `None`: the ledger is not recorded.
     pub(crate) heartbeat: Option<Duration>,
@@ -50,6 +53,7 @@ impl Default for Limits {
             flush_interval: Duration::from_secs(1),
             request_timeout: Duration::from_secs(30),
             retry_timeout: None,
+            refused_pause: REFUSED_PAUSE,
             shutdown_timeout: Duration::from_secs(5),
             heartbeat: None,
         }
@@ -206,6 +210,13 @@ mod tests {
         ] {
             assert_eq!(error(change), Some(message));
         }
+    }
+
+    /// The worker's tests play this time; those that wait for real have less.
+    #[test]
+    fn a_refusal_is_probed_every_half_minute_unless_a_test_asks_for_less() {
+        let limits = Limits::default().checked().unwrap();
+        assert_eq!(limits.refused_pause, Duration::from_secs(30));
     }
 
     #[test]

@@ -110,6 +110,7 @@ fn every_setter_arrives() {
             flush_interval: Duration::from_millis(20),
             request_timeout: Duration::from_secs(6),
             retry_timeout: Some(Duration::from_secs(8)),
+            refused_pause: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(9),
             heartbeat: Some(Duration::from_secs(10)),
         }

@@ -54,10 +54,12 @@ impl TokenFile {
     pub(crate) fn read(&self) -> Result<Token, BuildError> {
         let text = self.text().map_err(|error| {
             let (problem, fix) = match error.kind() {
-                io::ErrorKind::NotFound => (
-                    "there is no such file".to_owned(),
-                    "mount the secret there, or correct the path",
-                ),
+                // The system says no more than that.
+                io::ErrorKind::NotFound => {
+                    return self
+                        .wrong("there is no such file")
+                        .fix("mount the secret there, or correct the path");
+                }
                 io::ErrorKind::PermissionDenied => (
                     format!("the file can not be read: {error}"),
                     "let the user that the program runs as read the file",

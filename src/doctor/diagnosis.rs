@@ -69,17 +69,17 @@ pub enum Problem {
     ConnectionRefused,
     /// Attempts to connect go unanswered, as behind a firewall that drops them.
     ConnectionTimeout,
-    /// Any other way not to reach the host, such as no route.
+    /// Any other way not to reach the host, such as no route, or a machine that allows no such connection.
     Network,
     /// The port does not speak TLS.
     NotTls,
-    /// The certificate was issued by nobody whom this machine trusts.
+    /// The certificate was issued by nobody whom this machine trusts, or was revoked.
     CertificateUntrusted,
     /// The certificate is not valid at this time.
     CertificateExpired,
-    /// The certificate is another host's.
+    /// The certificate is another host's, or nobody serves a host of that name there.
     CertificateName,
-    /// Any other failure to set up TLS, such as silence.
+    /// Any other failure to set up TLS: silence, no common version, a client certificate that is asked for.
     Tls,
     /// The proxy that the environment names can not be reached, wants a password or refuses.
     Proxy,
@@ -95,7 +95,7 @@ pub enum Problem {
     BadRequest,
     /// Even one small record is too large (413).
     TooLarge,
-    /// Too many requests (429).
+    /// Too many requests (429, or what HTTP/2 has for it).
     RateLimited,
     /// The account's ingest allowance is used up (430).
     Quota,
@@ -107,7 +107,7 @@ pub enum Problem {
     ServerError,
     /// The endpoint answers with a redirect, which records do not follow.
     Redirect,
-    /// An answer that Axiom would not give: a web page, nothing, no HTTP.
+    /// An answer that Axiom would not give: a web page, nothing, no HTTP, a broken HTTP/2.
     NotAxiom,
     /// The request was accepted, the record was not; for example, the dataset is at its limit of fields.
     Rejected,
@@ -115,7 +115,7 @@ pub enum Problem {
     Warning,
     /// This machine's clock is minutes off: records are stored under a wrong `_time`.
     Clock,
-    /// The system gives no thread, no sockets or no certificates, or is too slow.
+    /// The system gives no thread, no files, no memory, no local ports or no certificates, or is too slow.
     System,
     /// A defect in this crate.
     Internal,
@@ -325,10 +325,7 @@ impl Finding {
     }
 
     pub(super) fn system(what: &str, error: &std::io::Error) -> Self {
-        let words = Words::new(
-            format!("the system gives {what}: {error}"),
-            "raise the limits of this process (ulimit, cgroup)",
-        );
+        let words = Words::of_system(format!("the system gives {what}"), error);
         Self::new(Problem::System, words)
     }
 
@@ -353,19 +350,29 @@ impl Finding {
 impl From<Trouble> for Problem {
     fn from(trouble: Trouble) -> Self {
         match trouble {
-            Trouble::Client => Self::System,
+            Trouble::Client
+            | Trouble::Files
+            | Trouble::FilesOfAll
+            | Trouble::Threads
+            | Trouble::Memory
+            | Trouble::Ports => Self::System,
             Trouble::Name => Self::Name,
             Trouble::Refused => Self::ConnectionRefused,
             Trouble::ConnectTimeout => Self::ConnectionTimeout,
-            Trouble::Network => Self::Network,
+            Trouble::NoRoute | Trouble::Forbidden | Trouble::Network => Self::Network,
             Trouble::NotTls => Self::NotTls,
-            Trouble::Untrusted => Self::CertificateUntrusted,
+            Trouble::Untrusted | Trouble::Revoked => Self::CertificateUntrusted,
             Trouble::Expired => Self::CertificateExpired,
-            Trouble::WrongName => Self::CertificateName,
-            Trouble::Tls => Self::Tls,
+            Trouble::WrongName | Trouble::UnknownName => Self::CertificateName,
+            Trouble::ClientCertificate
+            | Trouble::NoCommonTls
+            | Trouble::TlsBroken
+            | Trouble::OtherProtocol
+            | Trouble::Tls => Self::Tls,
             Trouble::Proxy => Self::Proxy,
             Trouble::Closed | Trouble::Unprocessed => Self::ConnectionClosed,
-            Trouble::NotHttp => Self::NotAxiom,
+            Trouble::NotHttp | Trouble::Http2 | Trouble::OnlyHttp1 => Self::NotAxiom,
+            Trouble::TooMany => Self::RateLimited,
             Trouble::Timeout => Self::NoAnswer,
         }
     }

@@ -108,6 +108,7 @@ impl Examination {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
         let until = self.share(NAME_TENTHS);
+        let mut trouble = Trouble::Name;
         let detail = match timeout_at(until.into(), lookup_host((bare, port))).await {
             Ok(Ok(found)) => {
                 let found: Vec<_> = found.collect();
@@ -119,10 +120,13 @@ impl Examination {
                 }
                 "no address".to_owned()
             }
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) => {
+                trouble = Trouble::exhausted(&error).unwrap_or(trouble);
+                error.to_string()
+            }
             Err(_) => format!("no answer within {}", self.since_start()),
         };
-        Err(self.unreached(Step::Name, Trouble::Name, &detail))
+        Err(self.unreached(Step::Name, trouble, &detail))
     }
 
     /// To all addresses at once; the first connection will do, as it does for the client.
@@ -148,14 +152,18 @@ impl Examination {
                 }
                 Err(failed) => failed,
             };
-            match error.kind() {
-                io::ErrorKind::TimedOut => {
+            match Trouble::of_connection(&error) {
+                Some(Trouble::ConnectTimeout) if error.raw_os_error().is_none() => {
                     trouble = Trouble::ConnectTimeout;
                     details.push(format!("{address} stays silent for {}", self.since_start()));
                     continue;
                 }
-                io::ErrorKind::ConnectionRefused if trouble == Trouble::Network => {
-                    trouble = Trouble::Refused;
+                // Of several addresses, the one that leads furthest tells most; many machines have no way to IPv6.
+                Some(found)
+                    if found.is_of_machine()
+                        || matches!(trouble, Trouble::Network | Trouble::NoRoute) =>
+                {
+                    trouble = found;
                 }
                 _ => {}
             }
@@ -227,10 +235,9 @@ impl Examination {
 
     /// There was no connection to the host, or to the proxy.
     fn unreached(&self, step: Step, trouble: Trouble, detail: &str) -> Finding {
-        let trouble = if self.proxy.is_some() {
-            Trouble::Proxy
-        } else {
-            trouble
+        let trouble = match self.proxy {
+            Some(_) if !trouble.is_of_machine() => Trouble::Proxy,
+            _ => trouble,
         };
         let detail = format!("{detail}{}", self.via());
         self.fail(step, 0, trouble, &detail)
@@ -250,7 +257,12 @@ impl Examination {
         };
         let is_past_tls = matches!(
             trouble,
-            Trouble::Timeout | Trouble::Closed | Trouble::NotHttp
+            Trouble::Timeout
+                | Trouble::Closed
+                | Trouble::NotHttp
+                | Trouble::Http2
+                | Trouble::OnlyHttp1
+                | Trouble::TooMany
         );
         if is_https && !is_past_tls {
             return self.fail(Step::Tls, index, trouble, &detail);

@@ -15,7 +15,7 @@ use self::diagnosis::{Finding, Verdict};
 use self::examination::{Examination, Note};
 use crate::config::Config;
 use crate::error::BuildError;
-use crate::{fence, pipeline, witness};
+use crate::{fence, pipeline, witness, worker};
 
 /// How long a diagnosis may take in all.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -68,7 +68,7 @@ pub(crate) fn diagnose(config: Result<Config, BuildError>, timeout: Duration) ->
         .spawn(move || {
             fence::raise();
             witness::attend();
-            let verdict = match runtime() {
+            let verdict = match worker::runtime(2) {
                 Ok(runtime) => {
                     let mut examination = Examination::new(config, settings, inner, notes.clone());
                     let verdict = runtime.block_on(examination.run());
@@ -89,17 +89,6 @@ pub(crate) fn diagnose(config: Result<Config, BuildError>, timeout: Duration) ->
         }
     };
     diagnosis.hiding(&token)
-}
-
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        // For name resolution.
-        .max_blocking_threads(2)
-        .thread_name("axiom-layer-dns")
-        .on_thread_start(fence::raise)
-        .build()
 }
 
 fn listen(noted: &Receiver<Note>, deadline: Instant, timeout: Duration) -> Diagnosis {

@@ -240,20 +240,15 @@ fn a_long_line_waits_no_longer_than_the_timeout_for_all_of_its_chunks() {
     let line = [b'x'; CHUNK_BYTES];
     assert!((0..16).all(|_| queue.push(&line)));
     std::thread::scope(|scope| {
-        let long = scope.spawn(|| {
-            let start = Instant::now();
-            queue.push(&[b'y'; 15 * CHUNK_BYTES]);
-            start.elapsed()
-        });
-        // A worker that frees one chunk before each timeout is over. Time itself is what is tested.
+        let long = scope.spawn(|| queue.push(&[b'y'; 15 * CHUNK_BYTES]));
+        // A worker that frees one chunk before each timeout is over. A wait for each chunk would get all of them in the end.
         while !long.is_finished() {
             std::thread::sleep(timeout * 3 / 4);
             if let Some(unit) = queue.pop() {
                 unit.delivered(unit.events());
             }
         }
-        let took = long.join().unwrap();
-        assert!(took < timeout * 2, "{took:?}");
+        assert!(!long.join().unwrap(), "it gave up");
     });
     assert_eq!(stats(&queue, &counters).dropped(), 1);
 }

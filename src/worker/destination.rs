@@ -22,7 +22,7 @@ use crate::queue::Queue;
 use crate::stats::DropReason;
 
 /// How long nothing is sent after a refusal that somebody has to mend (401, 403, 404).
-pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(30);
+pub(crate) const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
 /// Of the queue's chunks, suspects may keep a fourth: the rest is for records that nobody suspects. (With
 /// `Overflow::DropOldest` the worker is given half of them at the most.)
@@ -97,6 +97,8 @@ pub(crate) struct Destination {
     streak: Streak,
     /// What the endpoint said of the latest body that it could not read.
     said: Option<String>,
+    /// [`REFUSED_PAUSE`], unless a test has less time.
+    refused_pause: Duration,
     /// Part-full batches leave too.
     due: bool,
     /// The open chunks are to be taken first. Not before something can be sent: in an outage a
@@ -120,6 +122,7 @@ impl Destination {
             evidence: Evidence::default(),
             streak: Streak::default(),
             said: None,
+            refused_pause: REFUSED_PAUSE,
             due: false,
             collect: false,
             ending: Ending::default(),
@@ -130,6 +133,11 @@ impl Destination {
     pub(crate) fn make_due(&mut self) {
         self.due = true;
         self.collect = true;
+    }
+
+    pub(crate) fn with_refused_pause(mut self, pause: Duration) -> Self {
+        self.refused_pause = pause;
+        self
     }
 
     /// What to send now, if anything. `may_grow`: there is room for the body of a new batch.
@@ -275,7 +283,7 @@ impl Destination {
     pub(crate) fn refused(&mut self, shipment: Shipment, now: Instant) {
         self.sent_again(shipment);
         self.pace.one_at_a_time();
-        self.pace.pause(now + REFUSED_PAUSE, Why::Refused);
+        self.pace.pause(now + self.refused_pause, Why::Refused);
     }
 
     /// The allowance is used up for longer than is worth waiting for.

@@ -47,6 +47,7 @@ pub(crate) use self::body::{Body, Encoder, Layout};
 pub(crate) use self::commands::Flushed;
 use self::commands::{Closing, Flush};
 use self::destination::Destination;
+pub(crate) use self::destination::REFUSED_PAUSE;
 use self::exchange::{Attempt, Flight};
 pub(crate) use self::heartbeat::Heartbeat;
 use self::hedge::Hedge;
@@ -71,11 +72,15 @@ const STRAGGLER: Duration = Duration::from_millis(1);
 /// After the worker panicked it starts again, but not in a hurry.
 const PANIC_WAIT: Duration = Duration::from_millis(100);
 
+/// Files that a runtime opens at the most: its event queue and a duplicate of it, what wakes it, and two pairs of sockets for signals.
+const RUNTIME_FILES: usize = 8;
+
 /// What the worker needs to know.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) flush_interval: Duration,
     pub(crate) retry_timeout: Option<Duration>,
+    pub(crate) refused_pause: Duration,
     pub(crate) transport: TransportSettings,
     pub(crate) encoder: Encoder,
     pub(crate) heartbeat: Option<Heartbeat>,
@@ -120,14 +125,7 @@ pub(crate) fn spawn(
 ) -> io::Result<JoinHandle<()>> {
     // With the feature `tracing` of tokio, what it makes and drops is recorded. The application's thread goes on after.
     let _fence = fence::raise_for_now();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        // For name resolution.
-        .max_blocking_threads(4)
-        .thread_name("axiom-layer-dns")
-        .on_thread_start(fence::raise)
-        .build()?;
+    let runtime = runtime(4)?;
     let mut worker = Worker::new(settings, sources, shared);
     std::thread::Builder::new()
         .name("axiom-layer".into())
@@ -142,6 +140,22 @@ pub(crate) fn spawn(
             runtime.shutdown_background();
             worker.end();
         })
+}
+
+/// A runtime of one thread, and of so many more for the resolution of names.
+///
+/// # Errors
+/// The system gives no event queue.
+pub(crate) fn runtime(resolvers: usize) -> io::Result<tokio::runtime::Runtime> {
+    // Where the application has tokio's signals, its runtime panics for want of files instead of saying so.
+    trouble::want_files(RUNTIME_FILES)?;
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(resolvers)
+        .thread_name("axiom-layer-dns")
+        .on_thread_start(fence::raise)
+        .build()
 }
 
 /// Why the worker woke up.
@@ -180,12 +194,14 @@ struct Worker {
 impl Worker {
     fn new(settings: Settings, sources: Vec<Source>, shared: Arc<Shared>) -> Self {
         let schedule = Schedule::new(settings.flush_interval);
+        let refused_pause = settings.refused_pause;
         Self {
             settings,
             destinations: sources
                 .into_iter()
                 .map(|source| {
                     Destination::new(source.name, source.url, source.queue, source.limits)
+                        .with_refused_pause(refused_pause)
                 })
                 .collect(),
             shared,

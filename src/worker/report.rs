@@ -69,7 +69,11 @@ impl Worker {
     pub(super) fn report_no_answer(&self, index: usize, now: Instant, no_answer: NoAnswer) {
         let cause = match no_answer.trouble {
             Trouble::Client => Cause::Client,
-            Trouble::NotHttp => Cause::UnexpectedAnswer,
+            trouble if trouble.is_of_machine() => Cause::Client,
+            Trouble::NotHttp | Trouble::Http2 | Trouble::OnlyHttp1 | Trouble::OtherProtocol => {
+                Cause::UnexpectedAnswer
+            }
+            Trouble::TooMany => Cause::RateLimited,
             _ => Cause::Unreachable,
         };
         self.say(index, now, cause, Said::NoAnswer(no_answer));

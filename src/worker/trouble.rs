@@ -1,5 +1,10 @@
 //! Why a request got no answer: read off the HTTP client's error, and put into the user's words.
 
+mod system;
+mod tls;
+
+pub(super) use self::system::want_files;
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
@@ -17,8 +22,22 @@ pub(crate) enum Trouble {
     Refused,
     /// Packets go unanswered, or the other side is silent while TLS is set up.
     ConnectTimeout,
-    /// Any other way not to reach the host, such as no route.
+    /// No network, or no way to the host from here.
+    NoRoute,
+    /// This machine does not let this process connect there.
+    Forbidden,
+    /// Any other way not to reach the host.
     Network,
+    /// This process may open no more files, of which a connection is one.
+    Files,
+    /// This machine may open no more files.
+    FilesOfAll,
+    /// This process may start no more threads.
+    Threads,
+    /// No memory, or no room for a connection's data.
+    Memory,
+    /// No local port is left, or there is no local address to connect from.
+    Ports,
     /// The other side is no TLS server.
     NotTls,
     /// The certificate was issued by nobody whom this machine trusts, or is malformed.
@@ -27,14 +46,32 @@ pub(crate) enum Trouble {
     Expired,
     /// The certificate is another host's.
     WrongName,
+    /// The certificate was revoked.
+    Revoked,
+    /// The other side serves no host of that name.
+    UnknownName,
+    /// The other side wants a certificate, and this side has none.
+    ClientCertificate,
+    /// No version of TLS, or no cipher, that both sides take.
+    NoCommonTls,
+    /// The two sides understand TLS differently.
+    TlsBroken,
+    /// TLS, but neither version of HTTP over it.
+    OtherProtocol,
     /// Any other failure to set up TLS.
     Tls,
     /// The configured proxy can not be reached or does not let the request through.
     Proxy,
-    /// The connection ended before the answer did.
+    /// The connection, or the request, ended before the answer did.
     Closed,
     /// The other side is no HTTP server.
     NotHttp,
+    /// One side finds that the other does not keep to HTTP/2.
+    Http2,
+    /// The other side takes such requests by HTTP/1.1 only.
+    OnlyHttp1,
+    /// The other side wants fewer requests, and says so by HTTP/2 instead of a 429.
+    TooMany,
     /// A connection, but no answer in time.
     Timeout,
     /// The other side said that it did not process the request, or the request never left.
@@ -52,7 +89,7 @@ pub(crate) struct NoAnswer {
 impl NoAnswer {
     pub(crate) fn client(detail: String) -> Self {
         Self {
-            trouble: Trouble::Client,
+            trouble: system::files().unwrap_or(Trouble::Client),
             detail,
         }
     }
@@ -68,7 +105,12 @@ impl NoAnswer {
     /// `proxy`: the host and port through which the request went, if it did not go straight.
     pub(super) fn of(error: reqwest::Error, proxy: Option<(String, u16)>) -> Self {
         let trouble = trouble(&error, proxy.is_some());
+        // The system may have given up before any time-out of ours.
+        let is_systems = causes(&error)
+            .filter_map(system::error)
+            .any(|error| error.raw_os_error().is_some());
         let mut detail = match trouble {
+            _ if is_systems => explain(error),
             Trouble::ConnectTimeout => "no connection within the time-out".to_owned(),
             Trouble::Timeout if is_unanswered_ping(&error) => {
                 "no answer to a ping on the connection".to_owned()
@@ -91,23 +133,30 @@ fn trouble(error: &reqwest::Error, is_proxied: bool) -> Trouble {
         return trouble;
     }
     let said: String = causes(error).map(|error| format!("{error}\n")).collect();
+    let of_system = || causes(error).filter_map(system::error);
+    if let Some(trouble) = of_system().find_map(Trouble::exhausted) {
+        return trouble;
+    }
+    let connection = || of_system().find_map(Trouble::of_connection);
     if error.is_connect() {
         if is_proxied && !said.contains("tls handshake") {
-            return Trouble::Proxy;
+            let machine = connection().filter(|trouble| trouble.is_of_machine());
+            return machine.unwrap_or(Trouble::Proxy);
         }
-        let is = |kind| {
-            let mut errors = causes(error).filter_map(|error| error.downcast_ref::<io::Error>());
-            errors.any(|error| error.kind() == kind)
-        };
+        let is_https = error.url().is_some_and(|url| url.scheme() == "https");
         return if error.is_dns() {
             Trouble::Name
         } else if error.is_timeout() {
             Trouble::ConnectTimeout
-        } else if is(io::ErrorKind::ConnectionRefused) {
-            Trouble::Refused
-        } else if is(io::ErrorKind::UnexpectedEof) || is(io::ErrorKind::ConnectionReset) {
+        } else if let Some(trouble) = connection() {
+            trouble
+        } else if of_system().any(system::is_cut) {
             // Only TLS reads anything before there is a connection.
-            Trouble::Tls
+            if is_https {
+                Trouble::Tls
+            } else {
+                Trouble::Closed
+            }
         } else {
             Trouble::Network
         };
@@ -118,7 +167,9 @@ fn trouble(error: &reqwest::Error, is_proxied: bool) -> Trouble {
         http2(error)
     } else if NEVER_SENT.iter().any(|words| said.contains(words)) {
         Trouble::Unprocessed
-    } else if said.contains("invalid HTTP") || said.contains("http2 error") {
+    } else if connection() == Some(Trouble::NoRoute) {
+        Trouble::NoRoute
+    } else if NOT_HTTP.iter().any(|words| said.contains(words)) {
         Trouble::NotHttp
     } else {
         Trouble::Closed
@@ -128,19 +179,42 @@ fn trouble(error: &reqwest::Error, is_proxied: bool) -> Trouble {
 /// What hyper says of a request that it still had when its connection came to an end. Its types are not ours.
 const NEVER_SENT: [&str; 2] = ["operation was canceled", "dispatch task is gone"];
 
+/// What it says of an answer that is none.
+const NOT_HTTP: [&str; 5] = [
+    "invalid HTTP",
+    "invalid content-length",
+    "invalid transfer-encoding",
+    "message head is too large",
+    "Invalid chunk",
+];
+
 /// A stream that GOAWAY ends lies behind the last one that the server processed: those before it go on, or end with the connection.
 fn http2(error: &h2::Error) -> Trouble {
-    if error.is_io() {
-        return Trouble::Closed;
-    }
-    if !error.is_remote() {
-        return Trouble::NotHttp;
+    use h2::Reason;
+
+    if let Some(error) = error.get_io() {
+        return match Trouble::of_connection(error) {
+            Some(Trouble::ConnectTimeout) => Trouble::Timeout,
+            Some(Trouble::NoRoute) => Trouble::NoRoute,
+            _ => Trouble::Closed,
+        };
     }
     match error.reason() {
-        // Not processed either, but the server asks for fewer requests, so none is sent at once.
-        Some(h2::Reason::ENHANCE_YOUR_CALM) => Trouble::Closed,
+        // What this side finds wrong, whatever it calls it.
+        _ if !error.is_remote() => Trouble::Http2,
+        Some(Reason::ENHANCE_YOUR_CALM) => Trouble::TooMany,
+        Some(Reason::INADEQUATE_SECURITY) => Trouble::NoCommonTls,
+        Some(Reason::HTTP_1_1_REQUIRED) => Trouble::OnlyHttp1,
+        Some(
+            Reason::PROTOCOL_ERROR
+            | Reason::FLOW_CONTROL_ERROR
+            | Reason::SETTINGS_TIMEOUT
+            | Reason::STREAM_CLOSED
+            | Reason::FRAME_SIZE_ERROR
+            | Reason::COMPRESSION_ERROR,
+        ) => Trouble::Http2,
+        Some(Reason::REFUSED_STREAM) => Trouble::Unprocessed,
         _ if error.is_go_away() => Trouble::Unprocessed,
-        Some(h2::Reason::REFUSED_STREAM) => Trouble::Unprocessed,
         _ => Trouble::Closed,
     }
 }
@@ -184,67 +258,6 @@ pub(super) fn explain(error: reqwest::Error) -> String {
     }
 }
 
-#[cfg(feature = "rustls")]
-mod tls {
-    use std::error::Error;
-
-    use rustls::{CertificateError as Certificate, Error as Tls};
-
-    use super::Trouble;
-
-    pub(super) fn trouble(error: &(dyn Error + 'static)) -> Option<Trouble> {
-        // Before it asks for its address, TLS looks whether a host can have that name.
-        if error.is::<rustls::pki_types::InvalidDnsNameError>() {
-            return Some(Trouble::Name);
-        }
-        let trouble = match error.downcast_ref()? {
-            Tls::InvalidMessage(_) => Trouble::NotTls,
-            Tls::InvalidCertificate(certificate) => match certificate {
-                Certificate::Expired
-                | Certificate::ExpiredContext { .. }
-                | Certificate::NotValidYet
-                | Certificate::NotValidYetContext { .. } => Trouble::Expired,
-                Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
-                    Trouble::WrongName
-                }
-                _ => Trouble::Untrusted,
-            },
-            _ => Trouble::Tls,
-        };
-        Some(trouble)
-    }
-}
-
-/// The systems' libraries have no types in common, only words; these are OpenSSL's.
-#[cfg(not(feature = "rustls"))]
-mod tls {
-    use std::error::Error;
-
-    use super::Trouble;
-
-    pub(super) fn trouble(error: &(dyn Error + 'static)) -> Option<Trouble> {
-        let said = error.to_string().to_lowercase();
-        let holds = |words: &[&str]| words.iter().any(|word| said.contains(word));
-        if holds(&["has expired", "not yet valid"]) {
-            Some(Trouble::Expired)
-        } else if holds(&["hostname mismatch", "ip address mismatch"]) {
-            Some(Trouble::WrongName)
-        } else if holds(&["certificate"]) {
-            Some(Trouble::Untrusted)
-        } else if holds(&[
-            "wrong version",
-            "packet length too long",
-            "unknown protocol",
-        ]) {
-            Some(Trouble::NotTls)
-        } else if holds(&["ssl routines", "unexpected eof"]) {
-            Some(Trouble::Tls)
-        } else {
-            None
-        }
-    }
-}
-
 impl Trouble {
     /// What is wrong and what fixes it.
     pub(crate) fn words(self, place: Place<'_>, detail: &str) -> Words {
@@ -272,6 +285,24 @@ impl Trouble {
                     "let this machine connect to {host} (firewall, security group, routes), or set HTTPS_PROXY where only a proxy leads out; or correct the address ({ADDRESS})"
                 ),
             ),
+            Self::NoRoute => Words::new(
+                format!("no way leads from this machine to {host}: {detail}"),
+                format!(
+                    "give this machine or container a network and a route to {host} (`ip route get`, VPN, IPv6), or set HTTPS_PROXY where only a proxy leads out; or correct the address ({ADDRESS})"
+                ),
+            ),
+            Self::Forbidden => Words::new(
+                format!("this machine does not let this program connect to {host}: {detail}"),
+                format!(
+                    "allow outgoing connections to {host} (firewall, network policy, SELinux or AppArmor, seccomp, IPAddressDeny= of a systemd unit)"
+                ),
+            ),
+            Self::Files | Self::FilesOfAll | Self::Threads | Self::Memory | Self::Ports => {
+                Words::new(
+                    format!("{}, so {host} can not be reached: {detail}", self.used_up()),
+                    self.machine_fix(),
+                )
+            }
             Self::Network => Words::new(
                 format!("{host} can not be reached: {detail}"),
                 format!("check this machine's network and the address ({ADDRESS})"),
@@ -293,6 +324,36 @@ impl Trouble {
             Self::Expired => Words::new(
                 format!("the certificate of {host} is not valid at this time: {detail}"),
                 "set this machine's clock if it is wrong; else the endpoint (or the proxy before it) needs a new certificate",
+            ),
+            Self::Revoked => Words::new(
+                format!("the certificate of {host} was revoked: {detail}"),
+                "the endpoint (or the proxy before it) needs a new certificate",
+            ),
+            Self::UnknownName => Words::new(
+                format!("{host} is not served where that name leads to: {detail}"),
+                format!(
+                    "correct the host in the address ({ADDRESS}), or give the server there (or the proxy before it) a certificate and a site of that name"
+                ),
+            ),
+            Self::ClientCertificate => Words::new(
+                format!("{host} wants a certificate of this program, which has none: {detail}"),
+                format!(
+                    "let the endpoint take records without a client certificate, or send them by way of a proxy on this machine that has one; or correct the address ({ADDRESS})"
+                ),
+            ),
+            Self::NoCommonTls => Words::new(
+                format!("{host} and this program have no kind of TLS in common: {detail}"),
+                "let the endpoint, or the proxy before it, offer TLS 1.2 or 1.3 with ciphers of today; some servers also say so where they want a client certificate or know no such host",
+            ),
+            Self::TlsBroken => Words::new(
+                format!("TLS with {host} broke off: {detail}"),
+                "nothing to do unless it lasts; then see the log of the endpoint, or of what inspects TLS before it (a proxy, a firewall)",
+            ),
+            Self::OtherProtocol => Words::new(
+                format!("{host} speaks TLS, but neither HTTP/2 nor HTTP/1.1: {detail}"),
+                format!(
+                    "correct host and port of the address ({ADDRESS}), for another service answers there; or let the proxy before the endpoint offer h2 or http/1.1 (ALPN)"
+                ),
             ),
             Self::WrongName => Words::new(
                 format!("the certificate is not that of {host}: {detail}"),
@@ -318,9 +379,26 @@ impl Trouble {
             ),
             Self::NotHttp => Words::new(
                 format!("{host} does not answer as Axiom does, nor with HTTP: {detail}"),
-                format!(
-                    "write https:// in the address ({ADDRESS}) if this port speaks TLS, or correct the port"
-                ),
+                match place.url.scheme() {
+                    "http" => format!(
+                        "write https:// in the address ({ADDRESS}) if this port speaks TLS, or correct the port"
+                    ),
+                    _ => format!(
+                        "correct host and port of the address ({ADDRESS}), for something else than an HTTP server answers there"
+                    ),
+                },
+            ),
+            Self::Http2 => Words::new(
+                format!("{host} and this program do not understand each other by HTTP/2: {detail}"),
+                "nothing to do unless it lasts; then see the log of the proxy or load balancer before the endpoint, bring it up to date, or switch its HTTP/2 off",
+            ),
+            Self::OnlyHttp1 => Words::new(
+                format!("{host} offers HTTP/2 and takes no records by it: {detail}"),
+                "switch HTTP/2 off at the endpoint or the proxy before it, so that HTTP/1.1 is agreed on",
+            ),
+            Self::TooMany => Words::new(
+                format!("{host} asks for fewer requests: {detail}"),
+                "raise flush_interval, or the limit of requests at the endpoint or the proxy before it",
             ),
             Self::Timeout => Words::new(
                 format!("{host} is connected and silent: {detail}"),
@@ -336,4 +414,49 @@ impl Trouble {
             ),
         }
     }
+
+    /// This machine, or this process, has used something up. Neither the endpoint nor a proxy is at fault.
+    pub(crate) fn is_of_machine(self) -> bool {
+        matches!(
+            self,
+            Self::Files | Self::FilesOfAll | Self::Threads | Self::Memory | Self::Ports
+        )
+    }
+
+    /// What this machine or process has no more of.
+    pub(crate) fn used_up(self) -> &'static str {
+        match self {
+            Self::Files => "this process may open no more files and connections",
+            Self::FilesOfAll => "this machine may open no more files and connections",
+            Self::Threads => "this process may start no more threads",
+            Self::Memory => "this machine has no memory left for it",
+            Self::Ports => "this machine has no local address or port left to connect from",
+            _ => "the system refuses it",
+        }
+    }
+
+    /// What gives it more.
+    pub(crate) fn machine_fix(self) -> &'static str {
+        match self {
+            Self::Files => {
+                "raise the limit of open files (ulimit -n, LimitNOFILE= of a systemd unit, --ulimit nofile= of a container), or see what this process leaves open (`lsof -p`)"
+            }
+            Self::FilesOfAll => {
+                "raise the machine's limit of open files (`sysctl fs.file-max`), or see which process leaves them open (`lsof`)"
+            }
+            Self::Threads => {
+                "raise the limit of threads (ulimit -u, TasksMax= of a systemd unit, --pids-limit of a container), or see what starts so many"
+            }
+            Self::Memory => {
+                "free memory, or raise what this process may use (ulimit -v, MemoryMax= of a systemd unit, --memory of a container; `sysctl net.ipv4.tcp_mem` for connections)"
+            }
+            Self::Ports => {
+                "see which connections use the ports up (`ss -s`, `sysctl net.ipv4.ip_local_port_range`), and whether this machine has an address of the kind that the host has (IPv4, IPv6)"
+            }
+            _ => "raise the limits of this process (ulimit, cgroup)",
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,11 @@
 //! What an endpoint can do wrong, in the user's words, and what fixes it. The worker's diagnostics and the
 //! doctor say the same.
 
+use std::io;
+
 use reqwest::Url;
 
+use super::trouble::Trouble;
 use crate::diag::Cause;
 
 /// The settings that an address may come from.
@@ -60,6 +63,20 @@ impl Words {
         Self {
             what: what.into(),
             fix: fix.into(),
+        }
+    }
+
+    /// The system did not give what this side needs: a thread, an event queue, memory.
+    pub(crate) fn of_system(what: String, error: &io::Error) -> Self {
+        match Trouble::of_thread(error) {
+            Some(trouble) => Self::new(
+                format!("{what}, as {}: {error}", trouble.used_up()),
+                trouble.machine_fix(),
+            ),
+            None => Self::new(
+                format!("{what}: {error}"),
+                "see what limits this process (ulimit, cgroup, seccomp)",
+            ),
         }
     }
 

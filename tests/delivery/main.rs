@@ -29,3 +29,5 @@ mod rotated;
 mod slow;
 mod storms;
 mod threads;
+#[path = "../common/work.rs"]
+mod work;

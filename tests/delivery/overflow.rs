@@ -10,6 +10,7 @@ use tracing::dispatcher::with_default;
 
 use crate::common::{GRACE, LONG, Program, server, timed};
 use crate::process::{alone, switches};
+use crate::work;
 
 const THREADS: u64 = 8;
 const EACH: u64 = 5_000;
@@ -73,46 +74,39 @@ fn a_full_queue_drops_the_newest_counts_each_and_never_waits() {
     assert!(account.stored.contains(&0) || account.stored.contains(&EACH));
 }
 
-/// 99 of 100 events of a thread cost less than this. The budget is for a program that is built to be fast; an event
-/// of a debug build costs some ten times as much.
-const P99: Duration = match cfg!(debug_assertions) {
-    true => Duration::from_micros(50),
-    false => Duration::from_micros(5),
-};
-
-/// What each of these events cost the calling thread, sorted.
-fn costs(program: &Program, seqs: Range<u64>) -> Vec<Duration> {
+/// Records these events, and says how often the calling thread gave up the processor to wait for something meanwhile, and what 99
+/// of 100 events cost at the most. The time depends on the machine, so it is only shown; `benches/hot_path.rs` measures it.
+fn waits(program: &Program, seqs: Range<u64>) -> (u64, Duration) {
+    let before = work::waits();
     let mut costs: Vec<_> = with_default(&program.dispatch, || {
         seqs.map(|seq| timed(|| tracing::info!(seq, TEXT, "step")).1)
             .collect()
     });
+    let waits = work::waits() - before;
     costs.sort_unstable();
-    costs
+    (waits, costs[costs.len() * 99 / 100])
 }
 
+/// Waits of a thread for what is not ours, such as the kernel's lock when memory is first used.
+const OTHER_WAITS: u64 = 5;
+
 #[test]
-fn a_full_queue_costs_8_threads_no_more_than_microseconds() {
+#[cfg(target_os = "linux")]
+fn a_full_queue_makes_none_of_8_threads_wait() {
     let (server, program) = stalled(Overflow::DropNewest);
     program.record_with(0..20_000, TEXT);
     assert!(program.stats().dropped() > 0, "the queue is not full");
-    // The best of some rounds: eight threads and other tests share the processors.
-    let best = (0..5)
-        .map(|_| {
-            let worst = thread::scope(|scope| {
-                let threads: Vec<_> = (0..THREADS)
-                    .map(|_| scope.spawn(|| costs(&program, 0..EACH)))
-                    .collect();
-                let p99 = |costs: Vec<Duration>| costs[costs.len() * 99 / 100];
-                threads
-                    .into_iter()
-                    .map(|one| p99(one.join().unwrap()))
-                    .max()
-            });
-            worst.unwrap()
-        })
-        .min();
-    println!("the worst of 8 threads' p99: {best:?}");
-    assert!(best < Some(P99), "{best:?}");
+    for _ in 0..5 {
+        let all: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS)
+                .map(|_| scope.spawn(|| waits(&program, 0..EACH)))
+                .collect();
+            let ends = threads.into_iter().map(|thread| thread.join().unwrap());
+            ends.collect()
+        });
+        println!("waits and p99 of each thread: {all:?}");
+        assert!(all.iter().all(|one| one.0 <= OTHER_WAITS), "{all:?}");
+    }
     drop(program.guard.shutdown(Duration::from_millis(100)));
     let stats = program.stats();
     assert_eq!(stats.recorded(), 20_000 + 5 * THREADS * EACH);

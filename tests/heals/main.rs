@@ -16,6 +16,8 @@ mod program;
 #[path = "../common/relay.rs"]
 #[expect(dead_code, reason = "the other binaries need the rest")]
 mod relay;
+#[path = "../common/work.rs"]
+mod work;
 
 mod front;
 #[cfg(target_os = "linux")]

@@ -8,12 +8,8 @@ use rand::rngs::SmallRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
 
-/// How long a refused dataset rests.
-const REFUSED_PAUSE: u64 = 30;
-/// From one refusal to the next: the pause, and time to deliver what came meanwhile.
-const SLOT: u64 = 36;
-/// The first refusal.
-const FIRST: u64 = 16;
+/// From here on a run has the time for refusals that rest as long as they do without being told otherwise.
+const LONG: u64 = 120;
 
 /// Events that [`Fault::fail_events`] counts as failed.
 const FAILED: u64 = 3;
@@ -90,7 +86,48 @@ fn halving() -> Vec<Chance> {
     ]
 }
 
-/// What rests for [`REFUSED_PAUSE`], or twice as long if the allowance is used up.
+/// When refusals come, in seconds, and how much memory there is for them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// How long a refused dataset rests.
+    pub(crate) pause: u64,
+    /// From one refusal to the next: the pause, and time to deliver what came meanwhile.
+    slot: u64,
+    /// The first refusal.
+    first: u64,
+    /// The allowance is used up as well, which rests for a minute.
+    has_quota: bool,
+    /// Room for a refusal's pause and what is left of the last one.
+    pub(crate) queue_bytes: usize,
+    /// Records made at the start while the endpoint hangs: they fill most of the queue, so that its memory is all there.
+    pub(crate) fill: u64,
+}
+
+impl Pace {
+    pub(crate) fn of(seconds: u64) -> Self {
+        if seconds >= LONG {
+            Self {
+                pause: 30,
+                slot: 36,
+                first: 16,
+                has_quota: true,
+                queue_bytes: 64 << 20,
+                fill: 395_000,
+            }
+        } else {
+            Self {
+                pause: 1,
+                slot: 5,
+                first: 4,
+                has_quota: false,
+                queue_bytes: 16 << 20,
+                fill: 98_000,
+            }
+        }
+    }
+}
+
+/// What rests for [`Pace::pause`], or twice as long if the allowance is used up.
 fn refusals() -> Vec<(&'static str, Fault)> {
     vec![
         ("status 401", Fault::status(401)),
@@ -109,6 +146,7 @@ pub(crate) struct Plan {
     kinds: HashSet<&'static str>,
     /// The allowance is to be used up for long, which costs the records that were on their way.
     costs_records: bool,
+    pace: Pace,
     /// No limit before this second: a body over it would not meet the refusal that is due.
     limits_from: u64,
     /// When the faults that were dealt so far have all happened.
@@ -126,20 +164,24 @@ impl Plan {
         kinds.insert(OVER);
         let mut round = refusals();
         round.shuffle(&mut random);
+        let pace = Pace::of(seconds);
         // In a long run also what costs records, which rests for a minute.
-        let for_days = Fault::status(430).header("Retry-After", "864000");
-        round.push(("status 430", for_days));
+        if pace.has_quota {
+            let for_days = Fault::status(430).header("Retry-After", "864000");
+            round.push(("status 430", for_days));
+        }
         let (mut scheduled, mut costs_records) = (Vec::new(), false);
-        let mut start = FIRST;
+        let mut start = pace.first;
         for (name, fault) in round.into_iter().cycle() {
             let slots = if name == "status 430" { 2 } else { 1 };
-            if start + slots * REFUSED_PAUSE > seconds {
+            if start + slots * pace.pause > seconds {
                 break;
             }
             kinds.insert(name);
             costs_records |= name == "status 430";
-            scheduled.push((start + random.random_range(0..4), fault));
-            start += slots * SLOT;
+            let spare = pace.slot - pace.pause - 2;
+            scheduled.push((start + random.random_range(0..spare), fault));
+            start += slots * pace.slot;
         }
         scheduled.reverse();
         Self {
@@ -149,6 +191,7 @@ impl Plan {
             refusals: scheduled,
             kinds,
             costs_records,
+            pace,
             limits_from: 0,
             dealt: 0,
         }
@@ -175,7 +218,7 @@ impl Plan {
         }
         if let Some((_, fault)) = self.refusals.pop_if(|(at, _)| *at <= second) {
             server.max_wire_bytes(None);
-            self.limits_from = second + REFUSED_PAUSE / 2;
+            self.limits_from = second + self.pace.pause.div_ceil(2);
             server.fault(fault);
         }
         if server.requests_seen() >= self.dealt {

@@ -8,18 +8,15 @@ use std::time::{Duration, Instant};
 use axiom_layer::Overflow;
 use tracing_subscriber::prelude::*;
 
+use crate::plan::Pace;
+
 /// Set for the producer: the URL to ship to.
 pub(crate) const PRODUCER: &str = "AXIOM_SOAK_PRODUCER";
 
 /// Records a second.
 pub(crate) const RATE: u64 = 5_000;
-/// Records made at the start while the endpoint hangs: they fill most of the queue, so that its memory is all there.
-pub(crate) const FILL: u64 = 395_000;
 /// Records made at the end, for the shutdown to deliver.
 pub(crate) const TAIL: u64 = 20_000;
-
-/// Room for a refusal's 30 s and what is left of the last one.
-const QUEUE_BYTES: usize = 64 << 20;
 
 /// No time that anything takes: a machine that is busy is only to be waited for.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -32,25 +29,27 @@ fn record(seq: u64) {
 }
 
 pub(crate) fn run(url: &str, seconds: u64) {
+    let pace = Pace::of(seconds);
     let (layer, guard) = axiom_layer::builder()
         .token("xaat-soak")
         .dataset("soak")
         .url(url)
         .service_name("soak")
-        .queue_max_bytes(QUEUE_BYTES)
+        .queue_max_bytes(pace.queue_bytes)
         // A machine that is too slow for the rate records later, and drops nothing.
         .overflow(Overflow::Block { timeout: PATIENCE })
         .flush_interval(Duration::from_millis(50))
         .request_timeout(Duration::from_secs(2))
+        .refused_pause(Duration::from_secs(pace.pause))
         .diagnostics(false)
         .build()
         .unwrap();
     let _default = tracing_subscriber::registry().with(layer).set_default();
-    (0..FILL).for_each(record);
+    (0..pace.fill).for_each(record);
     println!("filled {:?}", guard.stats());
     let start = Instant::now();
     let mut memory = Vec::new();
-    let mut seq = FILL;
+    let mut seq = pace.fill;
     for second in 0..seconds {
         for nth in second * RATE..(second + 1) * RATE {
             record(seq);

@@ -191,15 +191,27 @@ fn a_url_that_can_not_be_used_is_refused_without_its_password() {
     let fragment = "has a fragment, which is never sent; leave out everything from the `#` on";
     let query = "has a query, but the endpoint's path is appended to it; leave out everything from the `?` on";
     let user = "holds a user name or a password, which is never sent; leave out everything before the host, up to the `@`";
-    let not_url = "is not a URL; write it like https://api.axiom.co";
+    let not_url = |why: &str| format!("is not a URL ({why}); write it like https://api.axiom.co");
     let scheme = "is neither https nor http; write it like https://api.axiom.co";
     for (url, expected) in [
         (
             "api.axiom.co",
-            format!("AXIOM_URL=\"api.axiom.co\": {not_url}"),
+            format!(
+                "AXIOM_URL=\"api.axiom.co\": {}",
+                not_url("relative URL without a base")
+            ),
         ),
-        ("https://", format!("AXIOM_URL=\"https://\": {not_url}")),
-        ("https://us er:pass@h h", format!("AXIOM_URL: {not_url}")),
+        (
+            "https://",
+            format!("AXIOM_URL=\"https://\": {}", not_url("empty host")),
+        ),
+        (
+            "https://us er:pass@h h",
+            format!(
+                "AXIOM_URL: {}",
+                not_url("invalid international domain name")
+            ),
+        ),
         (
             "localhost:8080",
             format!("AXIOM_URL=\"localhost:8080\": {scheme}"),
@@ -244,7 +256,7 @@ fn an_edge_that_is_more_than_a_domain_points_to_the_other_setting() {
     }
     assert_eq!(
         message(complete().edge("e axiom"), &[]),
-        ".edge(\"e axiom\"): is not a domain; write it like eu-central-1.aws.edge.axiom.co"
+        ".edge(\"e axiom\"): is not a domain (invalid international domain name); write it like eu-central-1.aws.edge.axiom.co"
     );
 }
 

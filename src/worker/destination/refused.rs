@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::super::isolate::{Charge, Found};
 use super::super::pace::{Kind, Why};
-use super::{Destination, REFUSED_PAUSE, Shipment};
+use super::{Destination, Shipment};
 use crate::stats::DropReason;
 
 /// Refusals for its size, with successes of others between them, after which a record is given up though
@@ -107,7 +107,7 @@ impl Destination {
             // Where suspects are refused, others may get through.
             if kind == Kind::Ordinary {
                 self.pace.one_at_a_time();
-                self.pace.pause(now + REFUSED_PAUSE, Why::Refused);
+                self.pace.pause(now + self.refused_pause, Why::Refused);
             }
             return Verdict::Waits;
         }
