@@ -47,6 +47,8 @@ pub(crate) struct Shipment {
     kind: Kind,
     /// The endpoint said that the connection was the wrong one (421).
     was_misdirected: bool,
+    /// How many attempts there had been when the body that it is a part of was first found too large.
+    too_large_at: Option<u64>,
     /// How often it was sent again at once: in all, and since the last success of any.
     at_once: u32,
     at_once_in_a_row: u32,
@@ -63,6 +65,7 @@ impl Shipment {
             attempt: 0,
             kind,
             was_misdirected: false,
+            too_large_at: None,
             at_once: 0,
             at_once_in_a_row: 0,
             at_once_at: 0,
@@ -75,6 +78,7 @@ impl Shipment {
             at_once: self.at_once,
             at_once_in_a_row: self.at_once_in_a_row,
             at_once_at: self.at_once_at,
+            too_large_at: self.too_large_at,
             ..Self::new(batch, self.kind)
         }
     }

@@ -52,6 +52,10 @@ impl Destination {
                 self.isolate.came_back(shipment.batch);
                 Found::Nothing
             }
+            // Smaller ones of the same body have got through since.
+            (Kind::Ordinary, true) if !is_modest && self.is_passed_by(&shipment) => {
+                Found::Culprit(shipment.batch, charge.reason)
+            }
             (Kind::Ordinary, true) => {
                 let batch = shipment.batch;
                 self.isolate.suspect_one(batch, now, self.evidence, charge);
@@ -123,7 +127,13 @@ impl Destination {
         is_all && !self.queue.wants_worker() && self.isolate.only_waits(now, self.evidence)
     }
 
+    fn is_passed_by(&self, shipment: &Shipment) -> bool {
+        let since = shipment.too_large_at;
+        since.is_some_and(|attempts| self.evidence.accepted > attempts)
+    }
+
     fn halve(&mut self, mut shipment: Shipment) {
+        shipment.too_large_at.get_or_insert(self.evidence.attempts);
         let (first, second) = std::mem::take(&mut shipment.batch).halves();
         self.waiting.push_front(shipment.part(second));
         self.waiting.push_front(shipment.part(first));
