@@ -337,18 +337,20 @@ fn a_stream_that_is_reset_for_another_reason_is_sent_again_like_any_failure() {
     over_http2(
         "a_stream_that_is_reset_for_another_reason_is_sent_again_like_any_failure",
         || {
-            for why in [
-                StreamError::Cancel,
-                StreamError::Internal,
-                StreamError::EnhanceYourCalm,
+            let ended = (Cause::Unreachable, "ended the connection");
+            let too_many = (Cause::RateLimited, "asks for fewer requests");
+            for (why, (cause, words)) in [
+                (StreamError::Cancel, ended),
+                (StreamError::Internal, ended),
+                (StreamError::EnhanceYourCalm, too_many),
             ] {
                 let server = server();
                 let program = connected(&server, LONG);
                 server.fault(Fault::reset_stream(why));
                 program.record(500..1_000);
                 program.flush().unwrap();
-                let said = program.said.wait_for(Cause::Unreachable);
-                assert!(said.what().contains("ended the connection"), "{said}");
+                let said = program.said.wait_for(cause);
+                assert!(said.what().contains(words), "{said}");
                 assert_eq!(exact(program, &server).stats.retried(), 1);
             }
         },
