@@ -52,6 +52,8 @@ struct Parts {
     other: Option<String>,
     fix: Cow<'static, str>,
     source: Option<Box<dyn Error + Send + Sync>>,
+    /// The source says no more than the problem does.
+    is_source_told: bool,
 }
 
 enum Subject {
@@ -106,6 +108,7 @@ impl BuildError {
             other: None,
             fix: Cow::Borrowed(""),
             source: None,
+            is_source_told: false,
         }))
     }
 
@@ -138,6 +141,12 @@ impl BuildError {
     pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
+    }
+
+    /// The same, for a source whose text would only say again what the problem says.
+    pub(crate) fn told_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.0.is_source_told = true;
+        self.caused_by(source)
     }
 
     /// Hides every text of the user's that holds a secret: one may have been pasted into the wrong setting.
@@ -210,9 +219,11 @@ impl fmt::Display for Parts {
         if let Some(other) = &self.other {
             write!(f, " {:?}", shortened(other))?;
         }
-        // `main` and `unwrap` show this text alone. The problem may have said it already.
+        // `main` and `unwrap` show this text alone.
         match self.source.as_ref().map(ToString::to_string) {
-            Some(source) if !self.problem.contains(&source) => write!(f, " ({source})"),
+            Some(source) if !self.is_source_told && !self.problem.contains(&source) => {
+                write!(f, " ({source})")
+            }
             _ => Ok(()),
         }
     }

@@ -78,14 +78,16 @@ pub fn init() -> Result<Guard, BuildError> {
 }
 
 fn subscriber_is_set(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> BuildError {
-    BuildError::system("the global subscriber is set already", source).fix(BY_HAND)
+    BuildError::plain("the global subscriber is set already")
+        .told_by(source)
+        .fix(BY_HAND)
 }
 
 fn logger_is_set(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> BuildError {
-    BuildError::system(
+    BuildError::plain(
         "the logger of the `log` crate is set already, so that its records can not be taken over",
-        source,
     )
+    .told_by(source)
     .fix(format!(
         "remove the call that sets it (such as `env_logger::init()`), or {BY_HAND}"
     ))

@@ -208,7 +208,7 @@ fn a_wrong_setting_is_an_error_that_names_it_and_what_fixes_it() {
         ),
         (
             &[("AXIOM_URL", "localhost")],
-            "AXIOM_URL=\"localhost\": is not a URL; write it like https://api.axiom.co",
+            "AXIOM_URL=\"localhost\": is not a URL (relative URL without a base); write it like https://api.axiom.co",
         ),
         (
             &[("AXIOM_URL", "ftp://localhost")],
@@ -220,7 +220,7 @@ fn a_wrong_setting_is_an_error_that_names_it_and_what_fixes_it() {
         ),
         (
             &[("RUST_LOG", "shop=loud=x")],
-            "RUST_LOG can not be read: \"shop=loud=x\"; use directives such as `info,my_crate=debug`",
+            "RUST_LOG can not be read: \"shop=loud=x\" (error parsing level filter: expected one of \"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5); use directives such as `info,my_crate=debug`",
         ),
         (
             &[

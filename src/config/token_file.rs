@@ -58,7 +58,8 @@ impl TokenFile {
                 io::ErrorKind::NotFound => {
                     return self
                         .wrong("there is no such file")
-                        .fix("mount the secret there, or correct the path");
+                        .fix("mount the secret there, or correct the path")
+                        .told_by(error);
                 }
                 io::ErrorKind::PermissionDenied => (
                     format!("the file can not be read: {error}"),
