@@ -52,6 +52,7 @@ pub fn builder() -> Builder {
 /// | [`edge_url`](Self::edge_url) | `AXIOM_EDGE_URL` |
 /// | [`edge`](Self::edge) | `AXIOM_EDGE` |
 /// | [`url`](Self::url) | `AXIOM_URL` |
+/// | [`gateway`](Self::gateway) | `AXIOM_GATEWAY` |
 /// | [`service_name`](Self::service_name) | `OTEL_SERVICE_NAME` |
 /// | [`resource`](Self::resource) | `OTEL_RESOURCE_ATTRIBUTES` |
 ///
@@ -200,6 +201,24 @@ impl Builder {
         self
     }
 
+    /// The address is that of a gateway which passes the records on to Axiom, such as Vector or Fluent Bit. Off by
+    /// default; variable `AXIOM_GATEWAY` (`true` or `false`).
+    ///
+    /// Axiom answers how many records it took. A gateway answers with a status and no body (200, 201, 202, 204), which then
+    /// counts as a success for all of them. Without this option such an answer is a refusal: the records wait, one
+    /// request is made in 30 seconds, and the diagnostics say once how to mend it.
+    ///
+    /// Tags and the resource then travel in the records ([`tags_in_records`](Self::tags_in_records)): a gateway does not pass
+    /// on the header that they travel in otherwise. What becomes of a record behind the gateway, the layer does not learn;
+    /// the ledger's `delivered` means taken by the gateway. `docs/gateways.md` has configurations for both.
+    ///
+    /// # Errors
+    /// When the variable is neither `true` nor `false`.
+    pub fn gateway(mut self, gateway: bool) -> Self {
+        self.settings.gateway = Some(gateway);
+        self
+    }
+
     /// The service's name, sent as `service.name`. Default: the variable `OTEL_SERVICE_NAME`, else
     /// `service.name` in `OTEL_RESOURCE_ATTRIBUTES`, else `unknown_service:` and the name of the program.
     ///
@@ -344,6 +363,9 @@ impl Builder {
     /// How long one request may take, from connecting to the end of the answer; then it counts as failed
     /// and is retried. Default 30 s. More than a year means a year.
     ///
+    /// The next attempt uses another connection, for this one may be at fault. An HTTP/2 connection that gives no sign of life is
+    /// left after three quarters of this time, at the latest after 20 s.
+    ///
     /// # Errors
     /// Zero.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
@@ -374,6 +396,9 @@ impl Builder {
     /// It takes no longer than is of use. Where the endpoint refuses the token or the dataset, it ends at once. Where nothing
     /// listens, so that every connection is refused, it ends after a second: an endpoint that comes
     /// up within that second gets everything. The same holds for the [exit hooks](Self::exit_hooks).
+    ///
+    /// When half of it is over, requests without an answer are sent once more, on another connection. An endpoint that is merely slow
+    /// may then store their records twice.
     ///
     /// # Errors
     /// Zero.
@@ -496,7 +521,8 @@ impl Builder {
     /// later replaces ours, unless it calls the one before it. A signal that the application handles or ignores, be
     /// it from before or only later, is left to it: what it then leaves undelivered is delivered when it exits. A
     /// signal that nobody handles ends the process as ever, after delivery; the second one at once. So does SIGABRT,
-    /// and a core dump shows the thread that aborted.
+    /// and a core dump shows the thread that aborted. As the first process of a container (PID 1), which no signal ends by
+    /// default, it exits with 128 + the signal's number: 143 for SIGTERM, 130 for SIGINT, 134 for SIGABRT.
     ///
     /// All of this holds in a forked child too, from its first record on; before that, signals end it as ever.
     ///
@@ -507,8 +533,8 @@ impl Builder {
         self
     }
 
-    /// Records each panic as an ERROR event: `message` is what the panic says, `code.file.path`, `code.line.number` and
-    /// `thread.name` where it was, `attributes` has `exception.type` = `panic`, `exception.message` and, if `RUST_BACKTRACE` or
+    /// Records each panic as an ERROR event: `message` is what the panic says, `code.file.path`, `code.line.number`, `thread.id`
+    /// and `thread.name` where it was, `attributes` has `exception.type` = `panic`, `exception.message` and, if `RUST_BACKTRACE` or
     /// `RUST_LIB_BACKTRACE` asks for a backtrace, `exception.stacktrace`. Its name and target are `panic`. Off by default; on with
     /// [`init()`](crate::init()).
     ///

@@ -22,15 +22,19 @@ pub enum Cause {
     Unreachable,
     /// This machine gives no connection: the HTTP client can not be set up, or open files, memory or local ports are used up.
     Client,
-    /// The endpoint is in trouble (5xx, 408).
+    /// The endpoint is in trouble (5xx, 408, 425).
     ServerError,
     /// Too many requests (429, or what HTTP/2 has for it).
     RateLimited,
     /// The account's ingest allowance is used up (430).
     Quota,
+    /// The account has to be paid for (402).
+    Payment,
     /// The token was refused (401, 403).
     Unauthorized,
-    /// No such dataset or path (404, 405).
+    /// The endpoint finds the headers of a request too large (431). The labels are most of them.
+    HeadersTooLarge,
+    /// No such dataset or path (404, 405, 410), or not at this address (421).
     NotFound,
     /// The endpoint does not understand what it is sent (400 and other 4xx).
     BadRequest,
@@ -38,7 +42,7 @@ pub enum Cause {
     Rejected,
     /// A record was too large for the endpoint (413).
     TooLarge,
-    /// An answer that Axiom would not give: a redirect, HTML, nothing, another protocol than HTTP.
+    /// An answer that Axiom would not give: a redirect, HTML, another protocol than HTTP, nothing (see [`gateway`](crate::Builder::gateway)).
     UnexpectedAnswer,
     /// The endpoint took the records and warned (`messages`, as for a locked schema).
     Warning,

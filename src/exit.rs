@@ -45,25 +45,27 @@ dtor::declarative::dtor! {
     /// Runs when `main` returns and on `process::exit`, while other threads still run.
     #[dtor(unsafe)]
     fn at_exit() {
-        let pipelines = running::all();
         // The worker can not wait for itself: a diagnostics hook that exits runs on its thread.
         if !fence::is_raised() {
-            let hooked = pipelines.iter().filter(|pipeline| pipeline.has_exit_hooks());
-            end_all(&hooked.cloned().collect::<Vec<_>>());
+            end_all(&hooked(), Instant::now());
         }
-        pipelines.into_iter().for_each(tell_of_losses);
+        for pipeline in running::all() {
+            tell_of_losses(pipeline, 0);
+        }
     }
 }
 
 /// How long the application's diagnostics hook may take at the end of the process.
 const LAST_REPORT: Duration = Duration::from_millis(250);
 
-fn tell_of_losses(pipeline: Arc<Pipeline>) {
+/// `while_ending`: records that came while a signal ended the process.
+fn tell_of_losses(pipeline: Arc<Pipeline>, while_ending: u64) {
     let stats = pipeline.stats();
     if stats.pending() == 0 && stats.dropped_for(DropReason::AfterShutdown) == 0 {
         return;
     }
-    let tell = |pipeline: &Pipeline| {
+    let tell = move |pipeline: &Pipeline| {
+        report_while_ending(pipeline, while_ending);
         pipeline.report_late_at_exit();
         report_loss(pipeline);
     };
@@ -84,6 +86,21 @@ fn tell_of_losses(pipeline: Arc<Pipeline>) {
     if thread.is_ok() {
         block_until(deadline, is_told);
     }
+}
+
+fn report_while_ending(pipeline: &Pipeline, records: u64) {
+    let effect = match records {
+        0 => return,
+        1 => "1 record was dropped for this so far".to_owned(),
+        records => format!("{records} records were dropped for this so far"),
+    };
+    let diagnostic = Diagnostic::new(
+        Cause::AfterShutdown,
+        "records were made while a signal ended the process",
+        effect,
+        "to deliver them too, handle the signal: stop what records, then drop the guard",
+    );
+    pipeline.diag().report("", Instant::now(), diagnostic);
 }
 
 fn report_loss(pipeline: &Pipeline) {
@@ -110,15 +127,32 @@ fn report_loss(pipeline: &Pipeline) {
     pipeline.diag().report("", Instant::now(), diagnostic);
 }
 
-/// Delivers what all pipelines with exit hooks hold.
-fn deliver() {
+/// Delivers what all pipelines with exit hooks hold, each within its shutdown timeout from `start`.
+fn deliver(start: Instant) {
     // The worker can not wait for itself.
-    if fence::is_raised() {
-        return;
+    if !fence::is_raised() {
+        flush_all(&hooked(), start);
     }
+}
+
+/// Ends all pipelines with exit hooks, within the same time: what was recorded since the delivery is delivered or counted, and
+/// what comes from now on is told.
+#[cfg(unix)]
+fn end_for_good(start: Instant) {
+    let late = |pipeline: &Pipeline| pipeline.stats().dropped_for(DropReason::AfterShutdown);
+    let pipelines = hooked();
+    let before: Vec<_> = pipelines.iter().map(|pipeline| late(pipeline)).collect();
+    end_all(&pipelines, start);
+    for (pipeline, before) in pipelines.into_iter().zip(before) {
+        let while_ending = late(&pipeline) - before;
+        tell_of_losses(pipeline, while_ending);
+    }
+}
+
+fn hooked() -> Vec<Arc<Pipeline>> {
     let mut pipelines = running::all();
     pipelines.retain(|pipeline| pipeline.has_exit_hooks());
-    flush_all(&pipelines);
+    pipelines
 }
 
 fn install_panic_hook() {
@@ -131,7 +165,7 @@ fn install_panic_hook() {
             frontend::panic::record(info);
         }
         if cfg!(panic = "abort") || ends_the_process(info) {
-            deliver();
+            deliver(Instant::now());
             // It was waited for here; the abort that follows does not wait again.
             #[cfg(unix)]
             signals::finish();

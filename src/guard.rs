@@ -68,7 +68,8 @@ impl Guard {
     /// Delivers everything that was recorded before this call, and waits for it, at most so long.
     ///
     /// Does not wait when waiting is of no use: when the endpoint refuses the token or the dataset,
-    /// it returns at once.
+    /// it returns at once. While records that the endpoint can not read are looked for (400), it waits for the search, which is
+    /// slow on purpose. In an outage each call does not make a request: that is at most one a second.
     ///
     /// # Errors
     /// The time was over, the endpoint refuses everything, records were lost since the last receipt,
@@ -187,10 +188,10 @@ fn ended(
     }
 }
 
-/// Shuts pipelines down side by side, each within its own shutdown timeout from now.
-pub(crate) fn end_all(pipelines: &[Arc<Pipeline>]) {
+/// Shuts pipelines down side by side, each within its own shutdown timeout from `start`.
+pub(crate) fn end_all(pipelines: &[Arc<Pipeline>], start: Instant) {
     let ask = |pipeline: &Arc<Pipeline>| {
-        let deadline = deadline(pipeline.shutdown_timeout());
+        let deadline = deadline_from(start, pipeline.shutdown_timeout());
         (deadline, pipeline.ask_for_shutdown(deadline))
     };
     let asked: Vec<_> = pipelines.iter().map(ask).collect();
@@ -199,10 +200,10 @@ pub(crate) fn end_all(pipelines: &[Arc<Pipeline>]) {
     }
 }
 
-/// Delivers what pipelines hold before the process ends, side by side, each within its own shutdown timeout from now.
-pub(crate) fn flush_all(pipelines: &[Arc<Pipeline>]) {
+/// Delivers what pipelines hold before the process ends, side by side, each within its own shutdown timeout from `start`.
+pub(crate) fn flush_all(pipelines: &[Arc<Pipeline>], start: Instant) {
     let ask = |pipeline: &Arc<Pipeline>| {
-        let deadline = deadline(pipeline.shutdown_timeout());
+        let deadline = deadline_from(start, pipeline.shutdown_timeout());
         (deadline, pipeline.ask_for_last_flush())
     };
     let asked: Vec<_> = pipelines.iter().map(ask).collect();
@@ -216,8 +217,11 @@ pub(crate) fn flush_all(pipelines: &[Arc<Pipeline>]) {
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 fn deadline(timeout: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(timeout.min(NEVER)).unwrap_or(now)
+    deadline_from(Instant::now(), timeout)
+}
+
+fn deadline_from(start: Instant, timeout: Duration) -> Instant {
+    start.checked_add(timeout.min(NEVER)).unwrap_or(start)
 }
 
 /// How long to wait for the worker's answer. It can not wait for itself: on its thread, where diagnostics hooks run,

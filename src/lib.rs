@@ -43,7 +43,7 @@
 //!
 //! **Order.** Records of one thread are sent about in their order, but batches travel side by side: `_time` is what orders.
 //!
-//! **Memory.** The queue's budget, and less than 8 MiB for what is under way; with two datasets and without compression up
+//! **Memory.** The queue's budget, and less than 8 MiB for what is under way, answers included; with two datasets and without compression up
 //! to 11 MiB, and more if [`batch_max_bytes`](Builder::batch_max_bytes) is raised.
 //!
 //! **Threads.** One, named `axiom-layer`, with a runtime of its own (and short-lived ones, for name resolution and to

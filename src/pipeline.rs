@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use futures_channel::{mpsc, oneshot};
+use futures_channel::oneshot;
 use once_cell::race::OnceBox;
 use reqwest::header::{HeaderValue, InvalidHeaderValue};
 
@@ -23,11 +23,11 @@ use crate::frontend::json::Ansi;
 use crate::frontend::{AxiomLayer, CallsiteOptions, OpenSpans, Options, Placement, Tracer};
 use crate::guard::Guard;
 use crate::late::Late;
-use crate::queue::{Mark, Queue, Signal};
+use crate::queue::{Queue, Signal};
 use crate::running;
 use crate::stats::{Counters, DropReason, Stats};
 use crate::worker::{
-    self, Command, Credentials, Encoder, Flushed, Heartbeat, Layout, Shared, Source, Words,
+    self, Credentials, Encoder, Flushed, Heartbeat, Inbox, Layout, Peer, Shared, Source, Words,
 };
 
 /// Queues, worker and the way to talk to it, in one process.
@@ -38,7 +38,6 @@ pub(crate) struct Pipeline {
     shared: Arc<Shared>,
     /// Those of the layer, to be counted.
     spans: Arc<OpenSpans>,
-    commands: mpsc::UnboundedSender<Command>,
     thread: Mutex<Option<JoinHandle<()>>>,
     late: Late,
     /// Losses that some receipt has told of.
@@ -102,25 +101,22 @@ impl Drop for Pipeline {
 
 impl Pipeline {
     fn new(config: Arc<Config>, spans: Arc<OpenSpans>) -> Result<Self, BuildError> {
-        let (commands, received) = mpsc::unbounded();
-        let shared = shared(&config);
+        let shared = shared(&config, Inbox::default());
         let sources = destinations(&config)
             .into_iter()
             .zip(&shared.queues)
             .map(|(destination, queue)| source(&config, destination, queue))
             .collect();
         let settings = worker_settings(&config)?;
-        let thread =
-            worker::spawn(settings, sources, Arc::clone(&shared), received).map_err(|error| {
-                let words = Words::of_system("the worker can not be started".to_owned(), &error);
-                BuildError::system(words.what, error).fix(words.fix)
-            })?;
+        let thread = worker::spawn(settings, sources, Arc::clone(&shared)).map_err(|error| {
+            let words = Words::of_system("the worker can not be started".to_owned(), &error);
+            BuildError::system(words.what, error).fix(words.fix)
+        })?;
         Ok(Self {
             config,
             process: Process::new(),
             shared,
             spans,
-            commands,
             thread: Mutex::new(Some(thread)),
             late: Late::default(),
             lost_before: AtomicU64::new(0),
@@ -130,7 +126,7 @@ impl Pipeline {
 
     /// One that has ended before it began: what is recorded is counted.
     fn closed(config: Arc<Config>, spans: Arc<OpenSpans>) -> Self {
-        let shared = shared(&config);
+        let shared = shared(&config, Inbox::closed());
         for queue in &shared.queues {
             queue.close();
         }
@@ -139,7 +135,6 @@ impl Pipeline {
             process: Process::new(),
             shared,
             spans,
-            commands: mpsc::unbounded().0,
             thread: Mutex::new(None),
             late: Late::default(),
             lost_before: AtomicU64::new(0),
@@ -305,29 +300,12 @@ impl Pipeline {
 
     /// Asks for the delivery of what was recorded so far.
     pub(crate) fn ask_for_flush(&self) -> oneshot::Receiver<Flushed> {
-        self.ask_for_delivery(false)
+        self.shared.inbox.ask_for_delivery(false)
     }
 
     /// The same before the process ends.
     pub(crate) fn ask_for_last_flush(&self) -> oneshot::Receiver<Flushed> {
-        self.ask_for_delivery(true)
-    }
-
-    fn ask_for_delivery(&self, is_last: bool) -> oneshot::Receiver<Flushed> {
-        let marks: Vec<Mark> = self
-            .shared
-            .queues
-            .iter()
-            .map(|queue| queue.mark())
-            .collect();
-        let (reply, replied) = oneshot::channel();
-        // If the worker is gone, the reply's other end is dropped with the command.
-        drop(self.commands.unbounded_send(Command::Flush {
-            marks,
-            reply,
-            is_last,
-        }));
-        replied
+        self.shared.inbox.ask_for_delivery(true)
     }
 
     /// Ends recording and asks for the end of the worker. `None`: it has ended before.
@@ -335,11 +313,7 @@ impl Pipeline {
         for queue in &self.shared.queues {
             queue.close();
         }
-        let (reply, replied) = oneshot::channel();
-        self.commands
-            .unbounded_send(Command::Shutdown { deadline, reply })
-            .ok()
-            .map(|()| replied)
+        self.shared.inbox.ask_for_end(deadline)
     }
 
     /// After the worker's last word: its thread ends now.
@@ -356,7 +330,7 @@ impl Pipeline {
     }
 }
 
-fn shared(config: &Config) -> Arc<Shared> {
+fn shared(config: &Config, inbox: Inbox) -> Arc<Shared> {
     let sink = Sink::new(config.on_diagnostic.as_ref(), config.diagnostics);
     let counters = Arc::new(Counters::default());
     let signal = Arc::new(Signal::default());
@@ -376,6 +350,7 @@ fn shared(config: &Config) -> Arc<Shared> {
         signal: Arc::clone(&signal),
         counters: Arc::clone(&counters),
         diag: Diag::new(sink),
+        inbox,
     })
 }
 
@@ -441,6 +416,11 @@ pub(crate) fn worker_settings(config: &Config) -> Result<worker::Settings, Build
             .limits
             .heartbeat
             .map(|interval| Heartbeat::new(interval, config.labels.members())),
+        peer: if config.gateway {
+            Peer::Gateway
+        } else {
+            Peer::Axiom
+        },
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tracing::span::Id;
-use tracing::{Metadata, Span};
+use tracing::{Metadata, Span, dispatcher};
 use tracing_subscriber::Registry;
 use tracing_subscriber::registry::LookupSpan;
 
@@ -114,17 +114,12 @@ impl SpanExt for Span {
         self.with_subscriber(|(id, dispatch)| {
             let registry = dispatch.downcast_ref::<Registry>()?;
             let tracers = in_registry(registry);
-            let context = |id: &Id| {
+            // A span that is hidden from all of ours is passed over.
+            registry.span(id)?.scope().find_map(|span| {
+                let (id, metadata) = (span.id(), span.metadata());
                 tracers
                     .iter()
-                    .find_map(|tracer| Some(tracer.span(id)?.context()))
-            };
-            // A span that is hidden from all of ours is passed over.
-            context(id).or_else(|| {
-                registry
-                    .span(id)?
-                    .scope()
-                    .find_map(|span| context(&span.id()))
+                    .find_map(|tracer| Some(kept(tracer, &id, metadata)?.context()))
             })
         })?
     }
@@ -169,14 +164,20 @@ fn each(span: &Span, run: impl Fn(&Tracer, &OpenSpan, &'static Metadata<'static>
             return;
         };
         for tracer in in_registry(registry) {
-            // A layer that does not know its registry may keep a span of the same id in another.
-            if let Some(span) = tracer.span(id)
-                && span.with(|content| content.is_of(metadata)) == Some(true)
-            {
+            if let Some(span) = kept(&tracer, id, metadata) {
                 run(&tracer, span, metadata);
             }
         }
     });
+}
+
+/// What a layer keeps of this span. One that does not know its registry may keep a span of the same id in another.
+fn kept<'a>(
+    tracer: &'a Tracer,
+    id: &Id,
+    metadata: &'static Metadata<'static>,
+) -> Option<&'a OpenSpan> {
+    tracer.span(id).filter(|span| span.is_of(metadata))
 }
 
 impl TraceContext {
@@ -188,9 +189,13 @@ impl TraceContext {
     /// ```
     #[must_use]
     pub fn current() -> Option<Self> {
-        // Where `tracing` is at work on a record, it says that there is no subscriber; the layers know better.
-        Span::current()
-            .context()
-            .or_else(frontend::tracers::current_context)
+        let has_registry =
+            dispatcher::get_default(|dispatch| dispatch.downcast_ref::<Registry>().is_some());
+        if has_registry {
+            Span::current().context()
+        } else {
+            // Where `tracing` is at work on a record, it says that there is no subscriber; the layers know better.
+            frontend::tracers::current_context()
+        }
     }
 }

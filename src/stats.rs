@@ -23,11 +23,13 @@ pub enum DropReason {
     AfterShutdown,
     /// A value's `Debug` or `Display` recorded events of its own, too many levels deep.
     Recursion,
-    /// The endpoint refused it: a `failed` count in a 200, or a 400 that was traced to this record.
+    /// The endpoint refused it: a `failed` count in a 200, or a 400 that was traced to this record. Also one of the records
+    /// of a body with a 400 that could not be searched before the end, or while there were too many such bodies.
     Rejected,
     /// The endpoint would not take it even alone (413), though it took others.
     TooLarge,
-    /// The token or the dataset was refused (401, 403, 404), or every body (400, 413), and the layer was shut down.
+    /// The token, the dataset, the account or the headers were refused (401 to 405, 410, 421, 431), or every body was (400,
+    /// 413, or a success that says nothing), and the layer was shut down.
     Refused,
     /// The account's ingest allowance is used up (430).
     Quota,
@@ -108,6 +110,10 @@ impl Counters {
         self.dropped[reason as usize].fetch_add(events, Ordering::Release);
     }
 
+    pub(crate) fn dropped_for(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize].load(Ordering::Acquire)
+    }
+
     pub(crate) fn add_retried(&self, requests: u64) {
         self.retried.fetch_add(requests, Ordering::Relaxed);
     }
@@ -131,12 +137,7 @@ impl Counters {
     /// A snapshot; `appended` must be read after this crate's other counters, hence a closure.
     pub(crate) fn snapshot(&self, appended: impl FnOnce() -> u64) -> Stats {
         let delivered = self.delivered.load(Ordering::Acquire);
-        let dropped = DropReason::ALL.map(|reason| {
-            (
-                reason,
-                self.dropped[reason as usize].load(Ordering::Acquire),
-            )
-        });
+        let dropped = DropReason::ALL.map(|reason| (reason, self.dropped_for(reason)));
         let before_queue: u64 = dropped
             .iter()
             .filter(|(reason, _)| reason.before_queue())

@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use axiom_layer::{DropReason, Stats};
+use axiom_layer::{DropReason, SpanExt, Stats};
 use axiom_local::Event;
 use serde_json::{Value, json};
 use tracing::field::{Empty, debug};
@@ -241,6 +241,54 @@ fn a_value_may_use_the_very_span_that_it_is_recorded_on() {
         .filter(|record| record.get("level").is_some())
     {
         assert_eq!(text(event, "span_id"), text(span, "span_id"));
+    }
+}
+
+#[test]
+fn an_event_is_in_the_span_that_it_was_made_in_though_a_value_closes_it() {
+    let turn = Turn::take(|| {
+        let closed = info_span!("closed");
+        let id = closed.id();
+        let (last, next) = (RefCell::new(Some(closed)), RefCell::new(None));
+        let closes = doing(|f| {
+            drop(last.take());
+            // Gets what was kept for the other.
+            next.replace(Some(info_span!("next")));
+            f.write_str("done")
+        });
+        error!(parent: id, ?closes, "event");
+    });
+    let (event, closed) = (turn.event("event"), turn.span("closed"));
+    for id in ["trace_id", "span_id"] {
+        assert_eq!(text(event, id), text(closed, id));
+    }
+    assert_eq!(turn.span("next").get("error"), Some(&json!(false)));
+}
+
+#[test]
+fn a_span_ends_once_however_deep_in_values_that_is() {
+    /// Does this below as many levels as values may be nested.
+    struct Deep<'a>(u32, &'a dyn Fn());
+    impl fmt::Debug for Deep<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match self.0 {
+                0 => (self.1)(),
+                left => info!(value = ?Deep(left - 1, self.1), "level"),
+            }
+            f.write_str("deep")
+        }
+    }
+    let turn = Turn::take(|| {
+        let (told, ended) = (info_span!("told"), info_span!("ended"));
+        ended.end();
+        let closed = RefCell::new(vec![ended, info_span!("closed")]);
+        info!(value = ?Deep(7, &|| { told.end(); closed.take(); }), "level");
+        drop(told);
+    });
+    assert_eq!(turn.dropped, 0);
+    assert_eq!(turn.records.len(), 8 + 3);
+    for name in ["told", "ended", "closed"] {
+        turn.span(name);
     }
 }
 

@@ -92,6 +92,60 @@ fn program(role: &str) {
             let value = std::mem::ManuallyDrop::new(Panics);
             info!(value = ?*value, "with a value that panics");
         }
+        "unheard" => {
+            caught(|| {
+                let _outer = info_span!("outer").entered();
+                info_span!("inner").in_scope(|| caught(|| panic!("in inner")));
+                std::panic::resume_unwind(Box::new("resumed"));
+            });
+            caught(|| {
+                let _only = info_span!("only").entered();
+                caught(|| panic!("caught"));
+                info!("and told");
+                std::panic::resume_unwind(Box::new("resumed"));
+            });
+        }
+        "destructors" => {
+            struct Catches;
+            impl Drop for Catches {
+                fn drop(&mut self) {
+                    caught(|| panic!("caught in a destructor"));
+                }
+            }
+            struct Formats;
+            impl Drop for Formats {
+                fn drop(&mut self) {
+                    let value = std::mem::ManuallyDrop::new(Panics);
+                    info!(value = ?*value, "while unwinding");
+                }
+            }
+            caught(|| {
+                let _outer = info_span!("outer").entered();
+                let _middle = info_span!("middle").entered();
+                let _catches = Catches;
+                panic!("unwinds");
+            });
+            caught(|| {
+                let _outer = info_span!("outer of formats").entered();
+                let _middle = info_span!("middle of formats").entered();
+                let _formats = Formats;
+                panic!("unwinds");
+            });
+        }
+        "deep" => {
+            /// Records itself as deep as values may be nested, and panics there.
+            struct Deep(u32);
+            impl fmt::Debug for Deep {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    match self.0 {
+                        0 => panic!("deep"),
+                        left => info!(value = ?Deep(left - 1), "level"),
+                    }
+                    f.write_str("value")
+                }
+            }
+            info!(value = ?Deep(7), "level");
+        }
         "backtrace" => caught(named_in_the_backtrace),
         "long" => caught(|| panic!("{}", "long ".repeat(100_000))),
         "main" => {
@@ -241,6 +295,40 @@ fn a_panic_is_an_event_in_its_span_and_fails_all_that_it_unwinds_through() {
     );
     let (_, said) = child::succeeded(&ran.output);
     assert_eq!(said.matches("the hook before ours").count(), 1, "{said}");
+}
+
+#[test]
+fn a_panic_that_nobody_heard_is_not_told_as_an_earlier_one() {
+    let ran = run("unheard", &[]).ended_well();
+    for (name, message) in [("inner", "in inner"), ("outer", "panicked")] {
+        let span = ran.span(name);
+        assert_eq!(span.get("status.message"), Some(&json!(message)), "{name}");
+    }
+    // It was in this span that the first one was.
+    let only = ran.span("only");
+    assert_eq!(only.get("status.message"), Some(&json!("caught")));
+}
+
+#[test]
+fn a_panic_that_a_destructor_catches_is_not_told_as_the_one_that_unwinds() {
+    let ran = run("destructors", &[]).ended_well();
+    for (name, message) in [
+        ("middle", "unwinds"),
+        ("outer", "panicked"),
+        ("middle of formats", "unwinds"),
+        ("outer of formats", "unwinds"),
+    ] {
+        let span = ran.span(name);
+        assert_eq!(span.get("status.message"), Some(&json!(message)), "{name}");
+    }
+}
+
+#[test]
+fn a_panic_is_told_however_deep_in_values_it_is() {
+    let ran = run("deep", &[]).ended_well();
+    assert_eq!(ran.messages(), ["deep"]);
+    let levels = ran.server.all_events().len() - 1;
+    assert_eq!(levels, 8);
 }
 
 #[test]

@@ -42,6 +42,37 @@ pub(crate) enum Kind {
     FailEvents(usize),
     Messages(Value),
     Trickle(u32),
+    GoAway,
+    GoAwayGracefully,
+    ResetStream(StreamError),
+    ShutWindow,
+    IgnorePings,
+    BlackHole,
+}
+
+/// The reason that [`Fault::reset_stream`] gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// `REFUSED_STREAM`: the request was not processed at all. It is told before the body is read.
+    Refused,
+    /// `CANCEL`: nobody wants the answer any more.
+    Cancel,
+    /// `INTERNAL_ERROR`.
+    Internal,
+    /// `ENHANCE_YOUR_CALM`: the client sends too much.
+    EnhanceYourCalm,
+}
+
+impl StreamError {
+    fn name(self) -> &'static str {
+        match self {
+            StreamError::Refused => "refused",
+            StreamError::Cancel => "cancel",
+            StreamError::Internal => "internal",
+            StreamError::EnhanceYourCalm => "enhance_your_calm",
+        }
+    }
 }
 
 impl Fault {
@@ -139,6 +170,45 @@ impl Fault {
         Fault::new(Kind::Trickle(bytes_per_second.max(1)))
     }
 
+    /// Leaves the connection at once: a GOAWAY frame says that this request and later ones of the connection are not
+    /// processed. Nothing of them is stored or noted; requests begun before go on. A fault of HTTP/2, which happens when the
+    /// headers are in, as the next five do; [`after`](Fault::after) does not delay them. Over HTTP/1.1 it is
+    /// [`close_before_answer`](Fault::close_before_answer).
+    pub fn go_away() -> Self {
+        Fault::new(Kind::GoAway)
+    }
+
+    /// Serves normally, and leaves the connection in two phases: a first GOAWAY frame announces it, a second one, a round trip
+    /// later, names the last request that is processed. Over HTTP/1.1 the answer has `Connection: close`.
+    pub fn go_away_gracefully() -> Self {
+        Fault::new(Kind::GoAwayGracefully)
+    }
+
+    /// Stores nothing, and ends the request's stream with RST_STREAM; the connection goes on. Over HTTP/1.1 it is
+    /// [`close_before_answer`](Fault::close_before_answer).
+    pub fn reset_stream(why: StreamError) -> Self {
+        Fault::new(Kind::ResetStream(why))
+    }
+
+    /// Shuts the flow-control windows of the connection for good: no body gets through any more, though the server answers
+    /// pings. This request, if it gets through, is not answered, and nothing of it is stored. Over HTTP/1.1 it is
+    /// [`hang`](Fault::hang).
+    pub fn shut_window() -> Self {
+        Fault::new(Kind::ShutWindow)
+    }
+
+    /// Answers no PING of the connection from now on, nor this request, of which nothing is stored. Other requests are served.
+    /// Over HTTP/1.1 it is [`hang`](Fault::hang).
+    pub fn ignore_pings() -> Self {
+        Fault::new(Kind::IgnorePings)
+    }
+
+    /// Neither reads nor writes anything on the connection any more, and leaves it open. Over HTTP/1.1 it is
+    /// [`hang`](Fault::hang). After a number of requests: queue as many `None` before it.
+    pub fn black_hole() -> Self {
+        Fault::new(Kind::BlackHole)
+    }
+
     /// Adds a header to the answer, if the fault has one. It replaces a header of that name that the answer has by itself;
     /// called twice with one name, both are sent.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -176,6 +246,12 @@ impl Fault {
             Kind::FailEvents(n) => format!("fail_events {n}"),
             Kind::Messages(_) => "messages".into(),
             Kind::Trickle(rate) => format!("trickle {rate}"),
+            Kind::GoAway => "go_away".into(),
+            Kind::GoAwayGracefully => "go_away_gracefully".into(),
+            Kind::ResetStream(why) => format!("reset_stream {}", why.name()),
+            Kind::ShutWindow => "shut_window".into(),
+            Kind::IgnorePings => "ignore_pings".into(),
+            Kind::BlackHole => "black_hole".into(),
         }
     }
 }

@@ -41,8 +41,8 @@
 //! | `/api/v1/datasets/{dataset}/ingest` | [`ApiDatasets`](Style::ApiDatasets) | clients of the self-hosted era |
 //! | `/api/v1/ingest/` | [`ApiGroups`](Style::ApiGroups) | the same; groups of tags and events, stored in [`DEFAULT_DATASET`] |
 //!
-//! Bodies are JSON arrays, JSON objects, NDJSON or CSV, plain or as gzip or zstd, over HTTP/1.1 or HTTP/2 (without TLS, from
-//! the first byte). The query parameters `timestamp-field` and `csv-delimiter` and the headers `X-Axiom-Event-Labels` and
+//! Bodies are JSON arrays, JSON objects, NDJSON or CSV, plain or as gzip or zstd, over HTTP/1.1 or HTTP/2 (with
+//! TLS by ALPN, without TLS from the first byte). The query parameters `timestamp-field` and `csv-delimiter` and the headers `X-Axiom-Event-Labels` and
 //! `X-Axiom-CSV-Fields` do what Axiom documents. `timestamp-format` is not interpreted.
 //!
 //! # What is checked
@@ -62,7 +62,9 @@
 //! [`Server::fault`] makes the next request go wrong, [`Server::faults`] scripts a sequence, [`Server::always`] holds until
 //! taken back, [`Server::with_probability`] rolls dice from a seed. See [`Fault`] for what can happen: any status with any
 //! headers, delays, hanging, closing or resetting the connection at each stage, cut, slow and senseless answers, events
-//! counted as failed. [`Server::max_wire_bytes`] is a limit that is no fault of Axiom's: a proxy's.
+//! counted as failed; and of HTTP/2, GOAWAY at once and in two phases, streams reset for each reason, windows that stay shut,
+//! pings without an answer, connections that swallow everything. [`Builder::max_streams`] allows one stream at a time.
+//! [`Server::max_wire_bytes`] is a limit that is no fault of Axiom's: a proxy's.
 //!
 //! ```
 //! # use axiom_local::{Fault, Server};
@@ -70,17 +72,31 @@
 //! server.faults([Some(Fault::status(503)), Some(Fault::reset()), None]); // None is served normally.
 //! # std::io::Result::Ok(())
 //! ```
-//! The server is built on hyper itself rather than on a framework, because resets and cut bodies need the connection.
+//! The server is built on hyper and h2 rather than on a framework, because resets, cut bodies and GOAWAY frames need the
+//! connection.
+//!
+//! # TLS
+//! Axiom speaks HTTP/2 over TLS. So does a server with `tls` ([`Builder::tls`], the feature `tls`, on by default), under a certificate
+//! authority of its own, which the client has to be told to trust:
+//! ```
+//! # #[cfg(feature = "tls")] {
+//! # use axiom_local::Server;
+//! let server = Server::builder().tls(true).start()?;
+//! let mut client = std::process::Command::new("my-client");
+//! client.env("SSL_CERT_FILE", server.ca_file().unwrap()).arg(server.url());
+//! # }
+//! # std::io::Result::Ok(())
+//! ```
 //!
 //! # The binary
 //! `cargo run -p axiom-local` starts the same server for a person: it prints its address, then each trace as a tree and each
 //! other event as a line. `--help` lists the options. It is the feature `cli`, which is on by default; a test that needs the
-//! library only leaves it out with `default-features = false`.
+//! library only leaves it out with `default-features = false`, and adds `tls` if it needs that.
 //!
 //! # Limits
 //! Memory is bounded: the oldest events, requests and violations are forgotten first ([`Builder::max_events_kept`],
 //! [`Builder::max_bytes_kept`], [`Server::requests`], [`Server::violations`]); counters and files are not affected. There are
-//! no queries, no locked schemas, no rate limits of its own (use [`Fault::status`]), no TLS, and no OTLP.
+//! no queries, no locked schemas, no rate limits of its own (use [`Fault::status`]), and no OTLP.
 //!
 //! The server emits no `tracing` events, so that it can serve the tests of a subscriber in the same process. Over HTTP/2 the h2
 //! crate does emit some, on threads named `axiom-local`.
@@ -93,10 +109,12 @@ pub mod render;
 mod request;
 mod server;
 mod store;
+#[cfg(feature = "tls")]
+mod tls;
 mod violation;
 
 pub use crate::event::Event;
-pub use crate::fault::Fault;
+pub use crate::fault::{Fault, StreamError};
 pub use crate::http::DEFAULT_DATASET;
 pub use crate::request::{Request, Style};
 pub use crate::server::{Builder, Server};

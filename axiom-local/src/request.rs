@@ -37,6 +37,8 @@ pub struct Request {
     pub dataset: Option<String>,
     /// True if it came over HTTP/2.
     pub http2: bool,
+    /// The connection that it came on, counted in the order of arrival from 0.
+    pub connection: u64,
     /// Headers by lower-case name. The secret part of `authorization` is replaced.
     pub headers: BTreeMap<String, String>,
     /// The value of `Content-Type`.

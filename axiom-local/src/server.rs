@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+#[cfg(feature = "tls")]
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -17,6 +19,8 @@ use crate::http;
 use crate::ingest::Ingest;
 use crate::request::Request;
 use crate::store::Store;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 use crate::violation::Violation;
 
 /// How long dropping the server waits for its thread.
@@ -44,6 +48,11 @@ pub struct Builder {
     max_body_bytes: usize,
     max_fields: usize,
     map_fields: Vec<String>,
+    max_streams: u32,
+    #[cfg(feature = "tls")]
+    tls: bool,
+    #[cfg(feature = "tls")]
+    ca_file: Option<PathBuf>,
 }
 
 /// A secret, which is compared but never printed.
@@ -74,6 +83,11 @@ impl Default for Builder {
             max_body_bytes: 64 * 1024 * 1024,
             max_fields: 1024,
             map_fields: Vec::new(),
+            max_streams: 200,
+            #[cfg(feature = "tls")]
+            tls: false,
+            #[cfg(feature = "tls")]
+            ca_file: None,
         }
     }
 }
@@ -143,10 +157,34 @@ impl Builder {
         self
     }
 
+    /// How many requests a client may have under way on one HTTP/2 connection; 200 by default. With 1, one stream at a time.
+    pub fn max_streams(mut self, n: u32) -> Self {
+        self.max_streams = n;
+        self
+    }
+
+    /// Speaks TLS, with HTTP/2 or HTTP/1.1 as the client chooses (ALPN). The certificate is for `localhost`, `127.0.0.1` and
+    /// `::1`, and issued by a certificate authority that lives as long as this process: [`Server::ca_file`] is its file, to
+    /// be trusted by the client, for instance by `SSL_CERT_FILE`.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: bool) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Where the certificate of the authority is written. The file stays when the server stops. By default it is a temporary
+    /// file, which is then removed. Without [`tls`](Builder::tls) it has no effect.
+    #[cfg(feature = "tls")]
+    pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.ca_file = Some(file.into());
+        self
+    }
+
     /// Binds the port and starts the server. When this returns, connections are accepted.
     ///
     /// # Errors
-    /// The port is taken, the directory can not be created, or the threads can not be started.
+    /// The port is taken, the directory can not be created, the file of the certificate authority can not be written, or the
+    /// threads can not be started.
     pub fn start(self) -> io::Result<Server> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).map_err(|error| {
             let message = format!("port {} can not be listened on: {error}", self.port);
@@ -154,6 +192,15 @@ impl Builder {
         })?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
+        #[cfg(feature = "tls")]
+        let tls = match self.tls {
+            true => Some(Tls::new(self.ca_file, addr.port())?),
+            false => None,
+        };
+        #[cfg(feature = "tls")]
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        #[cfg(not(feature = "tls"))]
+        let scheme = "http";
         let shared = Arc::new(Shared {
             store: Mutex::new(Store::new(self.max_events_kept, self.max_bytes_kept)),
             changed: Condvar::new(),
@@ -165,6 +212,9 @@ impl Builder {
             token: self.token,
             datasets: self.datasets,
             max_body_bytes: self.max_body_bytes,
+            max_streams: self.max_streams,
+            #[cfg(feature = "tls")]
+            tls,
         });
         // A runtime of its own: the caller may have none, or have one that it blocks while it waits for us.
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -185,7 +235,7 @@ impl Builder {
                 drop(ended);
             })?;
         Ok(Server {
-            url: format!("http://{addr}"),
+            url: format!("{scheme}://{addr}"),
             addr,
             shared,
             stop: Some(stop),
@@ -203,6 +253,9 @@ pub(crate) struct Shared {
     pub(crate) token: Option<Token>,
     pub(crate) datasets: Option<HashSet<String>>,
     pub(crate) max_body_bytes: usize,
+    pub(crate) max_streams: u32,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Tls>,
 }
 
 impl Shared {
@@ -280,9 +333,21 @@ impl Server {
         Builder::default()
     }
 
-    /// `http://127.0.0.1:PORT`, without a slash at the end.
+    /// `http://127.0.0.1:PORT` or, with TLS, `https://127.0.0.1:PORT`, without a slash at the end.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The file of the certificate authority that a client has to trust, as PEM; none without TLS.
+    #[cfg(feature = "tls")]
+    pub fn ca_file(&self) -> Option<&Path> {
+        self.shared.tls.as_ref().map(Tls::file)
+    }
+
+    /// What is in that file.
+    #[cfg(feature = "tls")]
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.shared.tls.as_ref().map(Tls::pem)
     }
 
     /// The address it listens on.

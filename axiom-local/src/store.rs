@@ -233,6 +233,7 @@ mod tests {
             style: None,
             dataset: None,
             http2: false,
+            connection: 0,
             headers: [header].into(),
             content_type: None,
             content_encoding: None,

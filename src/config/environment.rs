@@ -49,6 +49,24 @@ impl Environment<'_> {
         }
     }
 
+    /// Whether the variable says yes. Unset means no.
+    pub(crate) fn flag(
+        self,
+        setter: &'static str,
+        variable: &'static str,
+    ) -> Result<bool, BuildError> {
+        let Some(given) = self.variable(setter, variable)? else {
+            return Ok(false);
+        };
+        match given.text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => Err(BuildError::new(given.origin, "is neither true nor false")
+                .text(&given.text)
+                .fix("write `true` or `false`")),
+        }
+    }
+
     /// Whether the variable holds anything, be it right or wrong.
     pub(crate) fn is_set(self, variable: &str) -> bool {
         (self.0)(variable).is_some_and(|value| {

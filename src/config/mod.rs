@@ -83,6 +83,8 @@ pub(crate) struct Settings {
     pub(crate) tags_in_records: bool,
     pub(crate) format: Format,
     pub(crate) compression: Compression,
+    /// `None`: the environment says.
+    pub(crate) gateway: Option<bool>,
     pub(crate) limits: Limits,
     pub(crate) source_location: bool,
     pub(crate) thread_names: bool,
@@ -112,6 +114,7 @@ impl Default for Settings {
             tags_in_records: false,
             format: Format::default(),
             compression: Compression::default(),
+            gateway: None,
             limits: Limits::default(),
             source_location: false,
             thread_names: false,
@@ -178,6 +181,8 @@ pub(crate) struct Config {
     pub(crate) labels: Labels,
     pub(crate) format: Format,
     pub(crate) compression: Compression,
+    /// A gateway passes the records on to Axiom, and answers in its place.
+    pub(crate) gateway: bool,
     pub(crate) limits: Limits,
     pub(crate) source_location: bool,
     pub(crate) thread_names: bool,
@@ -241,6 +246,10 @@ impl Config {
         )?;
         let spans = traces_dataset(spans, events.as_deref(), &target)?;
         let limits = settings.limits.checked()?;
+        let gateway = match settings.gateway {
+            Some(gateway) => gateway,
+            None => environment.flag("gateway", "AXIOM_GATEWAY")?,
+        };
         // From the least to the most wanted: the last one wins.
         let program = resource::unknown_service(resource::program());
         let mut labels = vec![Label::resource(
@@ -258,9 +267,11 @@ impl Config {
             token_file,
             org_id,
             loopback: target.is_loopback(),
-            labels: Labels::new(labels, settings.tags_in_records, target.endpoint)?,
+            // A gateway does not pass the header on.
+            labels: Labels::new(labels, settings.tags_in_records || gateway, target.endpoint)?,
             format: settings.format,
             compression: settings.compression,
+            gateway,
             limits,
             source_location: settings.source_location,
             thread_names: settings.thread_names,

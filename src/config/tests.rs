@@ -536,3 +536,30 @@ fn white_space_around_a_dataset_is_ignored() {
     let blank = config(complete(), &[("AXIOM_TRACES_DATASET", " ")]).unwrap();
     assert_eq!(blank.spans, None);
 }
+
+#[test]
+fn a_gateway_is_one_if_the_setter_or_else_the_variable_says_so() {
+    let set = |text| [("AXIOM_GATEWAY", text)];
+    for (builder, variables, expected) in [
+        (complete(), set(""), false),
+        (complete(), set("true"), true),
+        (complete(), set(" TRUE "), true),
+        (complete(), set("1"), true),
+        (complete(), set("false"), false),
+        (complete(), set("0"), false),
+        (complete().gateway(true), set("false"), true),
+        (complete().gateway(false), set("true"), false),
+        (complete().gateway(true), set("nonsense"), true),
+    ] {
+        assert_eq!(
+            config(builder, &variables).unwrap().gateway,
+            expected,
+            "{variables:?}"
+        );
+    }
+    let said = message(complete(), &set("yes"));
+    assert!(
+        said.contains("AXIOM_GATEWAY") && said.contains("neither true nor false"),
+        "{said}"
+    );
+}

@@ -89,7 +89,7 @@ pub enum Problem {
     NoAnswer,
     /// The token was refused (401, 403).
     Unauthorized,
-    /// No such dataset or path (404, 405).
+    /// No such dataset or path (404, 405, 410), or not at this address (421).
     NotFound,
     /// The endpoint does not understand records (400 and other 4xx).
     BadRequest,
@@ -99,7 +99,11 @@ pub enum Problem {
     RateLimited,
     /// The account's ingest allowance is used up (430).
     Quota,
-    /// The endpoint is in trouble (5xx, 408).
+    /// The account has to be paid for (402).
+    Payment,
+    /// The headers of a request are too large (431). The labels are most of them.
+    HeadersTooLarge,
+    /// The endpoint is in trouble (5xx, 408, 425).
     ServerError,
     /// The endpoint answers with a redirect, which records do not follow.
     Redirect,
@@ -366,7 +370,7 @@ impl From<Trouble> for Problem {
             | Trouble::OtherProtocol
             | Trouble::Tls => Self::Tls,
             Trouble::Proxy => Self::Proxy,
-            Trouble::Closed => Self::ConnectionClosed,
+            Trouble::Closed | Trouble::Unprocessed => Self::ConnectionClosed,
             Trouble::NotHttp | Trouble::Http2 | Trouble::OnlyHttp1 => Self::NotAxiom,
             Trouble::TooMany => Self::RateLimited,
             Trouble::Timeout => Self::NoAnswer,

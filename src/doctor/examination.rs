@@ -193,6 +193,7 @@ impl Examination {
                 Err(NoAnswer {
                     trouble: Trouble::Timeout,
                     detail: String::new(),
+                    is_unprocessed: false,
                 })
             });
             let mut answer = match sent {
@@ -245,7 +246,9 @@ impl Examination {
 
     /// A request got no answer, though there had been a connection before.
     fn unanswered(&self, index: usize, no_answer: NoAnswer, limit: Duration) -> Finding {
-        let NoAnswer { trouble, detail } = no_answer;
+        let NoAnswer {
+            trouble, detail, ..
+        } = no_answer;
         let is_https = self.destinations[index].url.scheme() == "https";
         let (trouble, detail) = match trouble {
             // The connection stood a moment ago: it is the handshake that is not answered.
@@ -263,6 +266,7 @@ impl Examination {
                 | Trouble::Http2
                 | Trouble::OnlyHttp1
                 | Trouble::TooMany
+                | Trouble::Unprocessed
         );
         if is_https && !is_past_tls {
             return self.fail(Step::Tls, index, trouble, &detail);
@@ -274,56 +278,61 @@ impl Examination {
     }
 
     fn judge(&self, index: usize, answer: &Answer, bytes: usize) -> Result<(), Finding> {
-        let (problem, cause, detail) = match outcome(answer, 1, SystemTime::now()) {
-            Outcome::Accepted {
-                failed: 0,
-                warnings,
-                ..
-            } => match warnings.into_iter().next() {
-                None => {
-                    let detail = format!("arrived in {}", self.place(index).name);
-                    self.note(Step::Probe, State::Passed, detail);
-                    return Ok(());
+        let (problem, cause, detail) =
+            match outcome(answer, 1, SystemTime::now(), self.settings.peer) {
+                Outcome::Accepted {
+                    failed: 0,
+                    warnings,
+                    ..
+                } => match warnings.into_iter().next() {
+                    None => {
+                        let detail = format!("arrived in {}", self.place(index).name);
+                        self.note(Step::Probe, State::Passed, detail);
+                        return Ok(());
+                    }
+                    Some(warning) => (Problem::Warning, Cause::Warning, warning),
+                },
+                Outcome::Accepted { samples, .. } => {
+                    let detail = samples.into_iter().next();
+                    let detail = detail.unwrap_or_else(|| "no reason given".to_owned());
+                    (Problem::Rejected, Cause::Rejected, detail)
                 }
-                Some(warning) => (Problem::Warning, Cause::Warning, warning),
-            },
-            Outcome::Accepted { samples, .. } => {
-                let detail = samples.into_iter().next();
-                let detail = detail.unwrap_or_else(|| "no reason given".to_owned());
-                (Problem::Rejected, Cause::Rejected, detail)
-            }
-            Outcome::Retry {
-                cause,
-                detail,
-                after,
-            } => {
-                let problem = match cause {
-                    Cause::RateLimited => Problem::RateLimited,
-                    Cause::ServerError => Problem::ServerError,
-                    _ if (300..400).contains(&answer.status) => Problem::Redirect,
-                    _ => Problem::NotAxiom,
-                };
-                (problem, cause, again(detail, after))
-            }
-            Outcome::Quota { detail, after } => {
-                (Problem::Quota, Cause::Quota, again(detail, after))
-            }
-            Outcome::Split => {
-                let detail = format!("even a record of {bytes} bytes is too large (HTTP 413)");
-                (Problem::TooLarge, Cause::TooLarge, detail)
-            }
-            Outcome::Unreadable { detail } => (Problem::BadRequest, Cause::BadRequest, detail),
-            Outcome::Refused { detail, .. } if answer.status == 407 => {
-                return Err(self.fail(Step::Probe, index, Trouble::Proxy, &detail));
-            }
-            Outcome::Refused { cause, detail } => {
-                let problem = match cause {
-                    Cause::NotFound => Problem::NotFound,
-                    _ => Problem::Unauthorized,
-                };
-                (problem, cause, detail)
-            }
-        };
+                Outcome::Retry {
+                    cause,
+                    detail,
+                    after,
+                } => {
+                    let problem = match cause {
+                        Cause::RateLimited => Problem::RateLimited,
+                        Cause::ServerError => Problem::ServerError,
+                        _ if (300..400).contains(&answer.status) => Problem::Redirect,
+                        _ => Problem::NotAxiom,
+                    };
+                    (problem, cause, again(detail, after))
+                }
+                Outcome::Quota { detail, after } => {
+                    (Problem::Quota, Cause::Quota, again(detail, after))
+                }
+                Outcome::Split => {
+                    let detail = format!("even a record of {bytes} bytes is too large (HTTP 413)");
+                    (Problem::TooLarge, Cause::TooLarge, detail)
+                }
+                Outcome::Misdirected { detail } => (Problem::NotFound, Cause::NotFound, detail),
+                Outcome::Unreadable { detail } => (Problem::BadRequest, Cause::BadRequest, detail),
+                Outcome::Refused { detail, .. } if answer.status == 407 => {
+                    return Err(self.fail(Step::Probe, index, Trouble::Proxy, &detail));
+                }
+                Outcome::Refused { cause, detail } => {
+                    let problem = match cause {
+                        Cause::NotFound => Problem::NotFound,
+                        Cause::Payment => Problem::Payment,
+                        Cause::HeadersTooLarge => Problem::HeadersTooLarge,
+                        Cause::UnexpectedAnswer => Problem::NotAxiom,
+                        _ => Problem::Unauthorized,
+                    };
+                    (problem, cause, detail)
+                }
+            };
         let state = match problem {
             Problem::Warning => format!("stored in part: {detail}"),
             _ => format!("{}: {detail}", self.place(index).name),

@@ -15,6 +15,8 @@
     reason = "no safe interface tells who handles a signal now"
 )]
 
+mod errno;
+
 use std::ffi::c_int;
 use std::io::{PipeReader, Read};
 use std::os::fd::IntoRawFd;
@@ -24,10 +26,14 @@ use std::time::{Duration, Instant};
 
 use libc::{SIG_DFL, SIGABRT, SIGINT, SIGTERM, sighandler_t};
 
+use self::errno::Errno;
+
 /// The process whose thread waits for signals; 0 for none. A forked child has the number, but not the thread.
 static OWNER: AtomicI32 = AtomicI32::new(0);
-/// Where the handler writes the signal's number. Never closed.
+/// Where the handler writes the signal's number. We never close it, but a program may close what it does not know.
 static WRITER: AtomicI32 = AtomicI32::new(-1);
+/// Which file that was: the number alone may be given to another.
+static WRITER_FILE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 /// A signal has come: the next one ends the process at once.
 static AGAIN: AtomicBool = AtomicBool::new(false);
 /// What was there when the first signal came is delivered, as far as that was possible.
@@ -57,15 +63,26 @@ pub(super) fn install(shutdown_timeout: Duration) {
     if thread.is_err() {
         return;
     }
-    AGAIN.store(false, Ordering::SeqCst);
-    DELIVERED.store(false, Ordering::SeqCst);
-    WRITER.store(writer.into_raw_fd(), Ordering::SeqCst);
+    forget();
+    let writer = writer.into_raw_fd();
+    if let Some(file) = file_of(writer) {
+        for (kept, part) in WRITER_FILE.iter().zip(file) {
+            kept.store(part, Ordering::SeqCst);
+        }
+    }
+    WRITER.store(writer, Ordering::SeqCst);
     OWNER.store(process, Ordering::SeqCst);
     for signal in [SIGTERM, SIGINT, SIGABRT] {
         if disposition(signal) == Some(SIG_DFL) {
             take(signal);
         }
     }
+}
+
+/// No signal has come.
+fn forget() {
+    AGAIN.store(false, Ordering::SeqCst);
+    DELIVERED.store(false, Ordering::SeqCst);
 }
 
 /// The process ends, and everything was done for that: no signal waits any more.
@@ -77,39 +94,74 @@ pub(super) fn finish() {
 fn serve(mut reader: PipeReader) {
     let mut signal = [0];
     while reader.read_exact(&mut signal).is_ok() {
-        super::deliver();
-        DELIVERED.store(true, Ordering::SeqCst);
         let signal = c_int::from(signal[0]);
-        // SIGABRT ends in its handler. For the others the application may have come meanwhile.
-        if signal != SIGABRT && is_ours(signal) {
+        let start = Instant::now();
+        super::deliver(start);
+        // Nobody takes SIGABRT over once it is on its way. For the others the application may have come meanwhile: then it
+        // decides about the end, and its next signal, or its abort, is the first one.
+        if signal != SIGABRT && !is_ours(signal) {
+            forget();
+            continue;
+        }
+        super::end_for_good(start);
+        DELIVERED.store(true, Ordering::SeqCst);
+        // SIGABRT ends in its handler.
+        if signal != SIGABRT {
             end(signal);
         }
     }
+    // Whoever closed the pipe may have its number in use for something else.
+    std::mem::forget(reader);
 }
 
 extern "C" fn handle(signal: c_int) {
+    // The code that was interrupted may be about to look at it.
+    let errno = Errno::saved();
+    act(signal);
+    errno.restore();
+}
+
+fn act(signal: c_int) {
     if !is_ours(signal) {
         // Called by the application's handler, which came later.
         return;
     }
     let is_child = OWNER.load(Ordering::SeqCst) != process();
-    if is_child || AGAIN.swap(true, Ordering::SeqCst) {
+    if is_child || AGAIN.swap(true, Ordering::SeqCst) || !wake(signal) {
         return end(signal);
     }
-    // They have small numbers.
-    let [byte, ..] = signal.to_le_bytes();
-    // SAFETY: one byte of `byte` is read. Written once in the life of the process, so the pipe has room.
-    unsafe {
-        libc::write(
-            WRITER.load(Ordering::SeqCst),
-            ptr::from_ref(&byte).cast(),
-            1,
-        )
-    };
     if signal == SIGABRT {
         wait();
         end(signal);
     }
+}
+
+/// Tells the thread. `false`: it can not be told any more.
+fn wake(signal: c_int) -> bool {
+    let writer = WRITER.load(Ordering::SeqCst);
+    let file = [0, 1].map(|part: usize| WRITER_FILE[part].load(Ordering::SeqCst));
+    if file_of(writer) != Some(file) {
+        return false;
+    }
+    // They have small numbers.
+    let [byte, ..] = signal.to_le_bytes();
+    // SAFETY: one byte of `byte` is read. Few are ever written, and the thread reads them, so the pipe has room.
+    let written = unsafe { libc::write(writer, ptr::from_ref(&byte).cast(), 1) };
+    written == 1
+}
+
+/// Device and number of the file behind a descriptor. POSIX allows the call in a handler.
+fn file_of(descriptor: c_int) -> Option<[u64; 2]> {
+    // SAFETY: all zeroes is a valid `stat`, which is plain data.
+    let mut file: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the call only writes to `file`, which outlives it.
+    let result = unsafe { libc::fstat(descriptor, &raw mut file) };
+    (result == 0).then(|| [number(file.st_dev), number(file.st_ino)])
+}
+
+/// Systems have various types for these.
+fn number(value: impl TryInto<u64>) -> u64 {
+    value.try_into().unwrap_or(u64::MAX)
 }
 
 /// Until the other thread has delivered.
@@ -124,6 +176,12 @@ fn wait() {
 
 /// Does what the signal does when nobody handles it.
 fn end(signal: c_int) {
+    // The kernel keeps the first process of a container from a signal's default, its own signals included. Whoever started it
+    // is told by the exit status, as shells tell it.
+    if process() == 1 {
+        // SAFETY: it may be called in a handler, and does not return. Everything was delivered.
+        unsafe { libc::_exit(128 + signal) };
+    }
     // SAFETY: all of these may be called in a handler, and no handler is left behind that could be gone.
     unsafe {
         libc::signal(signal, SIG_DFL);

@@ -3,7 +3,7 @@
 //! What the registry knows too, but cannot be asked everywhere: not for spans of one layer, not in a panic hook, and not for
 //! the dispatcher of a scoped subscriber while it is at work.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// A span of one layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ const DEPTH: usize = 4_096;
 #[derive(Debug)]
 struct Thread {
     entered: Vec<Entered>,
-    /// The message of the panic that unwinds this thread, as JSON; empty if nobody heard it.
+    /// The message of the first panic of those that [`HEARD`] counts, as JSON.
     panic: Vec<u8>,
 }
 
@@ -31,6 +31,9 @@ thread_local! {
             panic: Vec::new(),
         })
     };
+    /// The panics of this thread that were heard since it was last seen at work and not unwinding. Of several, any may be the
+    /// one that unwinds it: a later one may have been caught in a destructor, an earlier one before the next began.
+    static HEARD: Cell<u32> = const { Cell::new(0) };
 }
 
 pub(crate) fn enter(entered: Entered) {
@@ -40,26 +43,45 @@ pub(crate) fn enter(entered: Entered) {
             all.drain(..DEPTH / 2);
         }
         all.push(entered);
-        // Whoever enters a span and is not unwinding has caught the panic: a later one may come without a message.
-        if !thread.panic.is_empty() && !std::thread::panicking() {
-            thread.panic.clear();
-        }
     });
+    at_work();
+}
+
+/// The thread records something: unless it is unwinding, the panic was caught, and a later one may come without a message.
+#[inline]
+pub(crate) fn at_work() {
+    if HEARD.get() > 0 && !std::thread::panicking() {
+        HEARD.set(0);
+    }
 }
 
 /// What the panic says that begins on this thread.
 pub(crate) fn set_panic(message: &[u8]) {
-    change(|thread| {
-        thread.panic.clear();
-        thread.panic.extend_from_slice(message);
-    });
+    let heard = HEARD.get();
+    HEARD.set(heard.saturating_add(1));
+    if heard == 0 {
+        change(|thread| {
+            thread.panic.clear();
+            thread.panic.extend_from_slice(message);
+        });
+    }
 }
 
-/// Lends the message of the panic that unwinds this thread.
+pub(crate) fn panics_heard() -> u32 {
+    HEARD.get()
+}
+
+/// The panics that were heard since then were caught.
+pub(crate) fn forget_panics_since(heard: u32) {
+    HEARD.set(HEARD.get().min(heard));
+}
+
+/// Lends the message of the panic that unwinds this thread, if it is known which that is: the message of another would be
+/// worse than none.
 pub(crate) fn with_panic(run: impl FnOnce(&[u8])) {
     let message = THREAD.try_with(|thread| {
         let thread = thread.try_borrow().ok()?;
-        (!thread.panic.is_empty()).then(|| thread.panic.clone())
+        (HEARD.get() == 1 && !thread.panic.is_empty()).then(|| thread.panic.clone())
     });
     match message.ok().flatten() {
         Some(message) => run(&message),
@@ -75,6 +97,7 @@ pub(crate) fn exit(left: Entered) {
             all.remove(index);
         }
     });
+    at_work();
 }
 
 /// The innermost span for which `find` has an answer.

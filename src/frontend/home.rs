@@ -71,6 +71,12 @@ impl Home {
         self.0.get().is_none_or(|known| other.may_be(known.address))
     }
 
+    /// Whether the layer is known to live where this span is.
+    pub(crate) fn has(&self, id: &Id, metadata: &'static Metadata<'static>) -> bool {
+        let found = self.with_registry(|registry: &Registry| Some(registry.span(id)?.metadata()));
+        found.is_some_and(|found| std::ptr::eq(found, metadata))
+    }
+
     /// Looks into the registry, where no filter hides anything.
     pub(crate) fn with_registry<T>(&self, look: impl FnOnce(&Registry) -> Option<T>) -> Option<T> {
         let dispatch = self.0.get()?.dispatch.upgrade()?;

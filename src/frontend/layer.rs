@@ -142,9 +142,12 @@ where
         let Some(tracer) = self.tracer.as_deref().filter(|_| !fence::is_raised()) else {
             return;
         };
+        current::at_work();
         let time = time::wall_clock();
         let callsite = tracer.callsites.of(event.metadata());
         let around = tracer.around_event(event, &ctx);
+        // Before code of the application's runs, which may close the span.
+        let ids = around.map(|around| around.span.ids());
         tracer.encode(|scratch| {
             let mut visitor = visitor(callsite, scratch);
             event.record(&mut visitor);
@@ -154,6 +157,7 @@ where
                     time,
                     callsite,
                     around,
+                    ids,
                     place: thread,
                     fails_span: callsite.is_error && tracer.errors_fail_spans,
                 };
@@ -176,7 +180,8 @@ where
         let Some(tracer) = &self.tracer else { return };
         let Some(span) = tracer.span(id) else { return };
         if !tracer.home.is_known() {
-            tracer.home.look_around(id, None);
+            let metadata = span.with(|content| content.metadata);
+            tracer.home.look_around(id, metadata.flatten());
         }
         span.enter();
         current::enter(Entered {

@@ -287,6 +287,12 @@ impl Fields {
         }
     }
 
+    /// Whether the application describes an exception itself.
+    pub(crate) fn describe_exception(&self) -> bool {
+        let mut all = self.attributes.members().chain(self.outer.members());
+        all.any(|(key, _)| key.starts_with(b"\"exception."))
+    }
+
     /// The value of a key, empty if it is not there.
     pub(crate) fn value(&self, key: &[u8]) -> &[u8] {
         [&self.attributes, &self.outer]

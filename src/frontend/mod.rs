@@ -3,6 +3,7 @@
 mod ansi;
 mod callsite;
 mod current;
+mod exception;
 mod home;
 pub(crate) mod json;
 mod layer;
@@ -12,6 +13,7 @@ mod members;
 mod nested;
 mod open;
 pub(crate) mod panic;
+mod patience;
 mod placement;
 mod record;
 mod scratch;

@@ -4,9 +4,12 @@
 //! copying bytes and never while code of the application's runs; who does not get it in time goes on without, and
 //! the loss is counted. A forked child may find it held by a thread that only its parent has.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use tracing_core::Metadata;
+
+use super::patience::{self, Patience};
 use super::record::{SpanIds, Status};
 use super::span::Content;
 use super::time;
@@ -15,9 +18,11 @@ use crate::trace::{SpanId, TraceContext, TraceId};
 /// Both ids as text, in whole words.
 const WORDS: usize = 6;
 
-/// How often a thread looks whether the lock is free: first at once, then after others had their turn.
+/// How often a thread looks whether ids that another one changes are whole.
 const SPINS: u32 = 100;
-const YIELDS: u32 = 10_000;
+
+/// One entry more, in the count above that of the threads inside.
+const ENTRY: u64 = 1 << 32;
 
 /// Its record was sent: only its ids are of use any more.
 const ENDED: u8 = 1;
@@ -38,13 +43,16 @@ pub(crate) struct OpenSpan {
     left: AtomicU64,
     /// The sum of all times at which the span was left by the last thread, less all at which it was entered by the first.
     busy: AtomicU64,
-    /// Threads that are inside.
-    inside: AtomicU32,
+    /// Threads that are inside, and above 32 bits how often one has entered.
+    inside: AtomicU64,
     /// What the lock was not to be had for.
     lost: AtomicU32,
     status: AtomicU8,
     flags: AtomicU8,
+    /// The address of its callsite's metadata, to be asked for without the lock.
+    callsite: AtomicUsize,
     content: Mutex<Option<Box<Content>>>,
+    patience: Patience,
 }
 
 /// What turns a reading of the monotonic clock into wall time. A trace keeps one for a minute, so that its spans have one
@@ -99,6 +107,16 @@ impl OpenSpan {
         self.status.store(Status::Unset as u8, relaxed);
         self.flags
             .store(if is_remote { REMOTE } else { 0 }, relaxed);
+    }
+
+    pub(crate) fn set_callsite(&self, metadata: &'static Metadata<'static>) {
+        let address = std::ptr::from_ref(metadata).addr();
+        self.callsite.store(address, Ordering::Relaxed);
+    }
+
+    /// Whether it is of this callsite. An id alone may be that of another registry's span.
+    pub(crate) fn is_of(&self, metadata: &'static Metadata<'static>) -> bool {
+        self.callsite.load(Ordering::Relaxed) == std::ptr::from_ref(metadata).addr()
     }
 
     // Ids.
@@ -187,28 +205,59 @@ impl OpenSpan {
     }
 
     pub(crate) fn enter(&self) {
-        if self.inside.fetch_add(1, Ordering::AcqRel) == 0 {
+        if self.inside.fetch_add(ENTRY + 1, Ordering::AcqRel) as u32 == 0 {
             self.busy.fetch_sub(time::monotonic(), Ordering::Relaxed);
         }
     }
 
     pub(crate) fn exit(&self) {
-        let one_less = |inside: u32| inside.checked_sub(1);
-        let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
-        if self.inside.fetch_update(done, failed, one_less) == Ok(1) {
-            let now = time::monotonic();
-            self.busy.fetch_add(now, Ordering::Relaxed);
-            self.left.fetch_max(now, Ordering::Relaxed);
+        let mut inside = self.inside.load(Ordering::Acquire);
+        while inside as u32 > 0 {
+            let is_last = inside as u32 == 1;
+            // The clock is read before the span is left, and read again if another has entered since: time that passes between
+            // would be counted twice if another were inside meanwhile.
+            let now = if is_last { time::monotonic() } else { 0 };
+            let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
+            match (self.inside).compare_exchange_weak(inside, inside - 1, done, failed) {
+                Ok(_) if is_last => {
+                    self.busy.fetch_add(now, Ordering::Relaxed);
+                    self.left.fetch_max(now, Ordering::Relaxed);
+                    return;
+                }
+                Ok(_) => return,
+                Err(changed) => inside = changed,
+            }
         }
     }
 
     pub(crate) fn is_inside(&self) -> bool {
-        self.inside.load(Ordering::Acquire) > 0
+        self.inside.load(Ordering::Acquire) as u32 > 0
+    }
+
+    /// Whether any thread is inside, or was.
+    pub(crate) fn was_entered(&self) -> bool {
+        self.is_inside() || self.left.load(Ordering::Relaxed) != 0
     }
 
     /// The span's times if it ends now. One that was entered ended when it was left last, as OpenTelemetry has it; unless
     /// somebody said that now is the end.
     pub(crate) fn times(&self, is_told: bool) -> Times {
+        // Between the two steps of another thread that enters or leaves, the sum is off by a reading of the clock, which is
+        // more than the span lasted.
+        let look = || {
+            let times = self.times_now(is_told);
+            (times.busy <= times.duration).then_some(times)
+        };
+        patience::look_for(look).unwrap_or_else(|| {
+            let times = self.times_now(is_told);
+            Times {
+                busy: times.busy.min(times.duration),
+                ..times
+            }
+        })
+    }
+
+    fn times_now(&self, is_told: bool) -> Times {
         let (started, left) = (
             self.started.load(Ordering::Relaxed),
             self.left.load(Ordering::Relaxed),
@@ -219,15 +268,15 @@ impl OpenSpan {
         } else {
             left
         };
-        let duration = end.saturating_sub(started);
-        let mut busy = self.busy.load(Ordering::Relaxed);
-        if is_inside {
-            busy = busy.wrapping_add(end);
-        }
+        let busy = self.busy.load(Ordering::Acquire);
         Times {
             start: self.anchor().wall_at(started),
-            duration,
-            busy: busy.min(duration),
+            duration: end.saturating_sub(started),
+            busy: if is_inside {
+                busy.wrapping_add(end)
+            } else {
+                busy
+            },
         }
     }
 
@@ -281,15 +330,7 @@ impl OpenSpan {
     }
 
     fn lock(&self) -> Option<MutexGuard<'_, Option<Box<Content>>>> {
-        for attempt in 0..SPINS + YIELDS {
-            match self.content.try_lock() {
-                Ok(content) => return Some(content),
-                Err(TryLockError::Poisoned(content)) => return Some(content.into_inner()),
-                Err(TryLockError::WouldBlock) if attempt < SPINS => std::hint::spin_loop(),
-                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
-            }
-        }
-        None
+        self.patience.wait_for(|| self.content.try_lock())
     }
 }
 
@@ -332,9 +373,10 @@ mod tests {
         let start = time::monotonic();
         span.begin(&ids(b'0'), false, Anchor::inherit(None, start), start);
         std::thread::scope(|scope| {
-            for _ in 0..4 {
+            // Many more than there are processors, so that some are stopped between two steps.
+            for _ in 0..16 {
                 scope.spawn(|| {
-                    for _ in 0..10_000 {
+                    for _ in 0..20_000 {
                         span.enter();
                         span.exit();
                     }
@@ -346,6 +388,35 @@ mod tests {
         assert!(span.busy.load(Ordering::Relaxed) <= elapsed);
         let times = span.times(false);
         assert!(times.busy <= times.duration && times.duration <= elapsed);
+    }
+
+    #[test]
+    fn who_ends_a_span_while_another_enters_or_leaves_it_tells_the_time_inside() {
+        let span = OpenSpan::default();
+        let start = time::monotonic();
+        // It began before anybody was inside.
+        span.begin(&ids(b'0'), false, Anchor::inherit(None, start), 1);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let step = |step: fn(&OpenSpan)| {
+            let begins = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    begins.wait();
+                    step(&span);
+                });
+                begins.wait();
+                let times = span.times(true);
+                assert!(times.busy < times.duration);
+            });
+        };
+        span.inside.fetch_add(1, Ordering::AcqRel);
+        step(|span| {
+            span.busy.fetch_sub(time::monotonic(), Ordering::Relaxed);
+        });
+        span.inside.fetch_sub(1, Ordering::AcqRel);
+        step(|span| {
+            span.busy.fetch_add(time::monotonic(), Ordering::Relaxed);
+        });
     }
 
     #[test]

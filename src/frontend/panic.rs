@@ -16,6 +16,8 @@ use super::callsite::NAME_BYTES;
 use super::current;
 use super::home::address;
 use super::json::{self, Ansi};
+use super::scratch;
+use super::thread;
 use super::time;
 use super::tracer::{Made, Tracer};
 use super::tracers;
@@ -125,11 +127,7 @@ impl Panic {
             out.extend_from_slice(b",\"code.line.number\":");
             json::put_u64(out, u64::from(location.line()));
         }
-        let thread = std::thread::current();
-        if let Some(name) = thread.name() {
-            out.extend_from_slice(b",\"thread.name\":");
-            json::put_str(out, name, NAME_BYTES);
-        }
+        thread::with_members(true, |members| out.extend_from_slice(members));
     }
 
     fn put_exception(&mut self) {
@@ -155,13 +153,15 @@ impl Panic {
 
     fn put(&self, tracer: &Tracer) {
         let around = tracer.current();
-        tracer.encode(|scratch| {
+        // However deep a value's `Debug` is in others: nothing of the application's runs here.
+        scratch::lend(|scratch| {
             scratch.special.message.clone_from(&self.message);
             scratch.special.exception.clone_from(&self.exception);
             let made = Made {
                 time: time::wall_clock(),
                 callsite: tracer.callsites.of(&METADATA),
                 around,
+                ids: around.map(|around| around.span.ids()),
                 place: &self.place,
                 fails_span: true,
             };

@@ -41,9 +41,11 @@ thread_local! {
 /// Lends cleared buffers to `encode`. A record made inside `encode` gets buffers of its own.
 /// `None`: records are nested too deep, nothing was done.
 pub(crate) fn with<T>(encode: impl FnOnce(&mut Scratch) -> T) -> Option<T> {
-    if IN_USE.get() >= DEPTH {
-        return None;
-    }
+    (IN_USE.get() < DEPTH).then(|| lend(encode))
+}
+
+/// The same however deep records are nested, for what runs no code of the application's and so goes no deeper.
+pub(crate) fn lend<T>(encode: impl FnOnce(&mut Scratch) -> T) -> T {
     // A thread that is ending has lost what it kept.
     let kept = KEPT.try_with(RefCell::take).ok().flatten();
     let mut scratch = kept.unwrap_or_default();
@@ -55,7 +57,7 @@ pub(crate) fn with<T>(encode: impl FnOnce(&mut Scratch) -> T) -> Option<T> {
     if scratch.capacity() <= 4 * KEPT_BYTES {
         KEPT.try_with(|kept| kept.replace(Some(scratch))).ok();
     }
-    Some(value)
+    value
 }
 
 struct Depth;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing_core::Metadata;
 
-use super::callsite::Callsite;
+use super::callsite::{Callsite, FieldPlan, Role};
 use super::json;
 use super::list::List;
 use super::members::Fields;
@@ -55,11 +55,6 @@ impl Content {
             fields,
             ..Self::default()
         };
-    }
-
-    /// Whether it is of a span of this callsite. An id alone may be that of another registry's span.
-    pub(crate) fn is_of(&self, metadata: &'static Metadata<'static>) -> bool {
-        self.metadata.is_some_and(|own| std::ptr::eq(own, metadata))
     }
 
     /// Takes over fields that were encoded without a lock on the span.
@@ -113,7 +108,8 @@ impl Content {
         key: &[u8],
         value: &[u8],
     ) {
-        let plan = callsite.fields.iter().find(|plan| plan.key.bytes() == key);
+        let is_it = |plan: &&FieldPlan| plan.role == Role::Attribute && plan.key.bytes() == key;
+        let plan = callsite.fields.iter().find(is_it);
         let incomplete = &mut self.incomplete;
         self.fields.set(plan, is_outer, key, value, incomplete);
     }
@@ -207,7 +203,12 @@ impl Content {
             kind: self.kind.unwrap_or("internal"),
             status: span.status(),
             status_message: &rare.status_message,
-            exception: &rare.exception,
+            // Else a key would be there twice.
+            exception: if !rare.exception.is_empty() && self.fields.describe_exception() {
+                b""
+            } else {
+                &rare.exception
+            },
             callsite,
             fields: &self.fields,
             events: &rare.events,

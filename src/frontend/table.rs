@@ -68,7 +68,8 @@ impl<T: Default> Table<T> {
         if home.displaced.load(Ordering::Acquire) == 0 {
             return None;
         }
-        self.find(id).map(|found| &found.slot.value)
+        self.find(id, |here| here == id)
+            .map(|found| &found.slot.value)
     }
 
     /// Gives the id a slot, which `fill` makes ready before anybody can find it. `None`: there is no slot left.
@@ -76,17 +77,22 @@ impl<T: Default> Table<T> {
         if id == FREE || id == TAKING {
             return None;
         }
-        let slot = self.take_slot(id)?;
+        let slot = match self.take_over(id) {
+            Some(slot) => slot,
+            None => self.take_slot(id)?,
+        };
         fill(&slot.value);
         slot.id.store(id, Ordering::Release);
         Some(&slot.value)
     }
 
-    /// Frees the id's slot for another, after `empty` has had its last look. `None`: the id had no slot.
-    pub(crate) fn release<R>(&self, id: u64, empty: impl FnOnce(&T) -> R) -> Option<R> {
-        let found = self.find(id)?;
-        let result = empty(&found.slot.value);
-        found.slot.id.store(FREE, Ordering::Release);
+    /// Frees the id's slot for another, after `empty` has had its last look and said whether the slot is fit for that.
+    /// `None`: the id had no slot.
+    pub(crate) fn release<R>(&self, id: u64, empty: impl FnOnce(&T) -> (R, bool)) -> Option<R> {
+        let found = self.find(id, |here| here == id)?;
+        let (result, is_fit) = empty(&found.slot.value);
+        let next = if is_fit { FREE } else { TAKING };
+        found.slot.id.store(next, Ordering::Release);
         self.count_displaced(id, found.homes, |displaced| {
             displaced.fetch_sub(1, Ordering::AcqRel);
         });
@@ -103,6 +109,15 @@ impl<T: Default> Table<T> {
 
     fn segments(&self) -> impl Iterator<Item = &Segment<T>> {
         self.segments.iter().map_while(OnceBox::get)
+    }
+
+    /// The slot of an earlier span in the same place of the registry, which is over since the place was given away again:
+    /// whoever should have released it was not told.
+    fn take_over(&self, id: u64) -> Option<&Slot<T>> {
+        let is_left = |here: u64| here != FREE && here != TAKING && (here ^ id) & PLACE == 0;
+        let slot = self.find(id, is_left)?.slot;
+        let left = slot.id.load(Ordering::Acquire);
+        (is_left(left) && slot.take_from(left)).then_some(slot)
     }
 
     fn take_slot(&self, id: u64) -> Option<&Slot<T>> {
@@ -122,9 +137,10 @@ impl<T: Default> Table<T> {
         None
     }
 
-    fn find(&self, id: u64) -> Option<Found<'_, T>> {
+    /// Among the slots that this id may be in, the one whose id is looked for.
+    fn find(&self, id: u64, is_it: impl Fn(u64) -> bool) -> Option<Found<'_, T>> {
         for (index, segment) in self.segments().enumerate() {
-            let is_here = |slot: &&Slot<T>| slot.id.load(Ordering::Acquire) == id;
+            let is_here = |slot: &&Slot<T>| is_it(slot.id.load(Ordering::Acquire));
             let mut window = segment.window(id);
             let home = window.next()?;
             if is_here(&home) {
@@ -183,9 +199,12 @@ impl<T: Default> Segment<T> {
 
 impl<T> Slot<T> {
     fn take(&self) -> bool {
+        self.id.load(Ordering::Relaxed) == FREE && self.take_from(FREE)
+    }
+
+    fn take_from(&self, id: u64) -> bool {
         let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
-        self.id.load(Ordering::Relaxed) == FREE
-            && self.id.compare_exchange(FREE, TAKING, done, failed).is_ok()
+        self.id.compare_exchange(id, TAKING, done, failed).is_ok()
     }
 }
 
@@ -200,6 +219,10 @@ mod tests {
     fn claim(table: &Table<AtomicU64>, id: u64) {
         let claimed = table.claim(id, |value| value.store(!id, Ordering::Relaxed));
         assert!(claimed.is_some());
+    }
+
+    fn release(table: &Table<AtomicU64>, id: u64) {
+        assert!(table.release(id, |_| ((), true)).is_some());
     }
 
     fn value(table: &Table<AtomicU64>, id: u64) -> Option<u64> {
@@ -219,7 +242,7 @@ mod tests {
                     claim(&table, id);
                     open.insert(id, !id);
                 } else {
-                    let released = table.release(id, |value| value.load(Ordering::Relaxed));
+                    let released = table.release(id, |value| (value.load(Ordering::Relaxed), true));
                     prop_assert_eq!(released, open.remove(&id));
                 }
             }
@@ -228,7 +251,7 @@ mod tests {
             }
             prop_assert_eq!(table.iter().count(), open.len());
             for id in open.keys() {
-                table.release(*id, |_| ());
+                release(&table, *id);
             }
             // Nothing is left behind that would lengthen a search.
             let displaced = table.segments().flat_map(|segment| segment.slots.iter());
@@ -247,6 +270,40 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_is_given_away_again_takes_over_what_was_left_there() {
+        let table = Table::<AtomicU64>::default();
+        let id = |generation: u64, place: u64| generation << 51 | place;
+        for generation in 0..3 {
+            (1..=5_000).for_each(|place| claim(&table, id(generation, place)));
+            // Nobody releases them.
+            assert_eq!(table.iter().count(), 5_000);
+        }
+        for place in 1..=5_000 {
+            assert_eq!(value(&table, id(1, place)), None);
+            assert_eq!(value(&table, id(2, place)), Some(!id(2, place)));
+            // The very same id, which comes again after all generations.
+            claim(&table, id(2, place));
+            release(&table, id(2, place));
+        }
+        assert_eq!(table.iter().count(), 0);
+    }
+
+    #[test]
+    fn a_slot_that_is_not_fit_for_another_is_left_alone() {
+        let table = Table::<AtomicU64>::default();
+        for generation in 0..3 {
+            let id = generation << 51 | 7;
+            claim(&table, id);
+            assert!(table.release(id, |_| ((), generation != 0)).is_some());
+            assert_eq!(value(&table, id), None);
+        }
+        let slots = table.segments().flat_map(|segment| segment.slots.iter());
+        let left = |slot: &&CachePadded<Slot<_>>| slot.id.load(Ordering::Relaxed) == TAKING;
+        assert_eq!(slots.filter(left).count(), 1);
+        assert_eq!(table.iter().count(), 0);
+    }
+
+    #[test]
     fn threads_that_claim_and_release_at_once_find_their_own() {
         let table = Table::<AtomicU64>::default();
         std::thread::scope(|scope| {
@@ -259,8 +316,7 @@ mod tests {
                             .collect();
                         ids.iter().for_each(|id| claim(table, *id));
                         assert!(ids.iter().all(|id| value(table, *id) == Some(!id)));
-                        ids.iter()
-                            .for_each(|id| assert!(table.release(*id, |_| ()).is_some()));
+                        ids.iter().for_each(|id| release(table, *id));
                     }
                 });
             }

@@ -1,6 +1,6 @@
 //! `thread.name` and `thread.id`, rendered once for each thread.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::callsite::NAME_BYTES;
@@ -8,6 +8,8 @@ use super::json;
 
 thread_local! {
     static MEMBERS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// Has no destructor: a thread that is ending, and has lost its members, still has its number.
+    static NUMBER: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Lends the members `,"thread.id":…,"thread.name":…`; empty unless they are asked for.
@@ -19,8 +21,11 @@ pub(crate) fn with_members(wanted: bool, put: impl FnOnce(&[u8])) {
     if members.is_empty() {
         // std's `ThreadId` can not be read as a number, so threads are numbered as they first record.
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        if NUMBER.get() == 0 {
+            NUMBER.set(NEXT.fetch_add(1, Ordering::Relaxed));
+        }
         members.extend_from_slice(b",\"thread.id\":");
-        json::put_u64(&mut members, NEXT.fetch_add(1, Ordering::Relaxed));
+        json::put_u64(&mut members, NUMBER.get());
         if let Some(name) = std::thread::current().name() {
             members.extend_from_slice(b",\"thread.name\":");
             json::put_str(&mut members, name, NAME_BYTES);

@@ -80,6 +80,7 @@ pub(super) struct Made<'a> {
     pub(super) time: u64,
     pub(super) callsite: &'a Callsite,
     pub(super) around: Option<Around<'a>>,
+    pub(super) ids: Option<SpanIds>,
     /// Members that say on which thread, and where in the source.
     pub(super) place: &'a [u8],
     pub(super) fails_span: bool,
@@ -115,6 +116,8 @@ impl Tracer {
         spans: Arc<OpenSpans>,
         options: Options,
     ) -> Arc<Self> {
+        // The clock's first reading, which is kept: a fork must not come amid it.
+        time::monotonic();
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let tracer = Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -285,7 +288,12 @@ impl Tracer {
         }
         self.spans.claim(id.into_u64(), |span| {
             span.begin(&ids, remote.is_some(), anchor, now);
+            span.set_callsite(metadata);
             span.with(|content| {
+                // Nobody said that the span before it was closed.
+                if content.metadata.is_some() {
+                    content.clear();
+                }
                 content.metadata = Some(metadata);
                 content.around = around.map(|around| around.id);
                 content.parent = above.map(|ids| ids.span);
@@ -310,9 +318,9 @@ impl Tracer {
                 return;
             }
             if let Some(span) = other.span(id) {
-                // The other layer saw it first.
+                // The other layer saw it first. One that was entered is no new one, but has its id in another registry.
                 span.with(|content| {
-                    if !content.is_of(metadata) {
+                    if !span.is_of(metadata) || span.was_entered() {
                         return;
                     }
                     let theirs = span.ids();
@@ -327,6 +335,8 @@ impl Tracer {
                 });
             } else if knows == Knows::Nothing
                 && let Some(parent) = parent.map(Id::from_u64)
+                // In another registry, it would be a stranger's trace.
+                && other.home.has(id, metadata)
                 && let Some(ancestor) = other
                     .known(&parent)
                     .or_else(|| other.nearest_unfiltered(&parent))
@@ -358,7 +368,7 @@ impl Tracer {
 
     /// Sends the record of a span whose end somebody knows, and goes on to know its ids.
     pub(crate) fn end(&self, span: &OpenSpan, metadata: &'static Metadata<'static>) {
-        self.encode(|scratch| {
+        scratch::lend(|scratch| {
             if let Some(incomplete) = self.put_span(span, metadata, true, &mut scratch.line) {
                 self.push(true, &scratch.line, incomplete);
             }
@@ -367,22 +377,17 @@ impl Tracer {
 
     /// Sends the record of a span that the registry gives up, and forgets the span.
     pub(super) fn close(&self, id: &Id, metadata: &'static Metadata<'static>) {
-        let release = |line: Option<&mut Vec<u8>>| {
+        scratch::lend(|scratch| {
             let released = self.spans.release(id.into_u64(), |span| {
-                let put = line.and_then(|line| self.put_span(span, metadata, false, line));
-                span.with(Content::clear);
-                put
+                let put = self.put_span(span, metadata, false, &mut scratch.line);
+                // The lock of one that could not be emptied is held by nobody who will ever let it go.
+                let is_empty = span.with(Content::clear).is_some();
+                (put, is_empty)
             });
-            released.flatten()
-        };
-        let encoded = self.encode(|scratch| {
-            if let Some(incomplete) = release(Some(&mut scratch.line)) {
+            if let Some(incomplete) = released.flatten() {
                 self.push(true, &scratch.line, incomplete);
             }
         });
-        if encoded.is_none() {
-            release(None);
-        }
     }
 
     /// Sets an attribute that the span's callsite need not declare. The fields of OpenTelemetry mean there what they mean among
@@ -394,6 +399,16 @@ impl Tracer {
         name: &str,
         value: &TagValue,
     ) {
+        let mut special = Special::default();
+        if let Some(is_whole) = special.set(name, value) {
+            span.with(|content| {
+                content.record_special(span, &special);
+                if !is_whole {
+                    span.lose();
+                }
+            });
+            return;
+        }
         let mut json = Vec::new();
         let options = self.callsites.options();
         let is_whole = if value.is_text() || options.is_text(name) {
@@ -401,8 +416,6 @@ impl Tracer {
         } else {
             value.put(&mut json, VALUE_BYTES)
         };
-        let mut special = Special::default();
-        let is_special = special.set(name, &json);
         let kept = &name[..json::floor_char_boundary(name, KEY_BYTES)];
         let mut key = Vec::with_capacity(kept.len() + 3);
         json::put_str(&mut key, kept, usize::MAX);
@@ -410,11 +423,7 @@ impl Tracer {
         let is_outer = options.placement.is_outer(kept);
         let callsite = self.callsites.of(metadata);
         span.with(|content| {
-            if is_special {
-                content.record_special(span, &special);
-            } else {
-                content.set_attribute(callsite, is_outer, &key, &json);
-            }
+            content.set_attribute(callsite, is_outer, &key, &json);
             if !is_whole || kept.len() < name.len() {
                 span.lose();
             }
@@ -423,12 +432,11 @@ impl Tracer {
 
     /// Sends the record of an event whose fields are in `scratch`.
     pub(super) fn put_event(&self, scratch: &mut Scratch, made: Made<'_>, mut incomplete: u32) {
-        let Made {
-            time,
-            callsite,
-            around,
-            ..
-        } = made;
+        let Made { time, callsite, .. } = made;
+        // A value may have closed the span while it was formatted, and its place may be another's.
+        let around = made
+            .around
+            .filter(|around| self.spans.get(around.id).is_some());
         if let (true, Some(around)) = (self.span_events, around) {
             around.span.with(|content| {
                 content.add_event(|out| {
@@ -444,14 +452,14 @@ impl Tracer {
         }
         // Last, so that the span's events and status have only what is the event's own.
         if let (true, Some(around)) = (self.span_fields, around) {
-            incomplete += self.inherit(around, scratch);
+            incomplete += self.inherit(around, callsite, scratch);
         }
         let record = EventRecord {
             time,
             callsite,
             fields: &scratch.fields,
             special: &scratch.special,
-            ids: around.map(|around| around.span.ids()),
+            ids: made.ids,
             place: made.place,
             incomplete,
             frame: &self.frame,
@@ -461,10 +469,10 @@ impl Tracer {
     }
 
     /// Adds the fields of the spans around an event, the nearest first: where two have a key, it wins.
-    fn inherit(&self, innermost: Around<'_>, scratch: &mut Scratch) -> u32 {
+    fn inherit(&self, innermost: Around<'_>, callsite: &Callsite, scratch: &mut Scratch) -> u32 {
         let mut incomplete = 0;
         // An event's own exception is not mixed with another.
-        let has_exception = !scratch.special.exception.is_empty();
+        let has_exception = callsite.has_exception || !scratch.special.exception.is_empty();
         let Scratch { fields, keys, .. } = scratch;
         let keys: &mut Keys = keys;
         keys.of(fields);

@@ -2,9 +2,10 @@
 //! registry with another of ours.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError, Weak};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 use super::current;
+use super::patience::Patience;
 use super::tracer::Tracer;
 use crate::trace::TraceContext;
 
@@ -14,7 +15,7 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// The list is locked for copying it only, and changed only where a layer is built. But a forked child may find it locked by
 /// a thread that only its parent has, and then goes without.
-const TRIES: u32 = 10_000;
+static PATIENCE: Patience = Patience::new();
 
 pub(super) fn add(tracer: &Arc<Tracer>) {
     COUNT.fetch_add(1, Ordering::AcqRel);
@@ -59,20 +60,9 @@ pub(crate) fn current_context() -> Option<TraceContext> {
 }
 
 fn read() -> Option<RwLockReadGuard<'static, Vec<Weak<Tracer>>>> {
-    patiently(|| ALL.try_read())
+    PATIENCE.wait_for(|| ALL.try_read())
 }
 
 fn write() -> Option<RwLockWriteGuard<'static, Vec<Weak<Tracer>>>> {
-    patiently(|| ALL.try_write())
-}
-
-fn patiently<G>(mut attempt: impl FnMut() -> Result<G, TryLockError<G>>) -> Option<G> {
-    for _ in 0..TRIES {
-        match attempt() {
-            Ok(guard) => return Some(guard),
-            Err(TryLockError::Poisoned(guard)) => return Some(guard.into_inner()),
-            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
-        }
-    }
-    None
+    PATIENCE.wait_for(|| ALL.try_write())
 }

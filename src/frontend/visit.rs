@@ -11,8 +11,11 @@ use tracing_core::Field;
 use tracing_core::field::Visit;
 
 use super::callsite::{Callsite, FieldPlan, NAME_BYTES, Role, role_in_span};
+use super::current;
+use super::exception::{Causes, Chain, put_type};
 use super::json::{self, Ansi};
 use super::members::Fields;
+use crate::config::TagValue;
 
 /// One value at most. With a message and all attributes at their caps, the labels (64 KiB) and the rest,
 /// a line stays below 1,000,000 bytes: Axiom refuses a whole request for one line above 1 MiB.
@@ -21,8 +24,6 @@ pub(crate) const VALUE_BYTES: usize = 256 * 1024;
 pub(crate) const STATUS_MESSAGE_BYTES: usize = 4 * 1024;
 /// Each of the members that describe an exception.
 pub(crate) const EXCEPTION_BYTES: usize = 16 * 1024;
-/// Causes of an error that are followed; the chain may be a circle.
-const ERROR_CAUSES: usize = 32;
 
 /// What fields of a special meaning said, as JSON; empty when absent.
 #[derive(Debug, Default)]
@@ -52,18 +53,28 @@ impl Special {
             .unwrap_or_default()
     }
 
-    /// Takes a value for a field of a span that has a meaning of its own. `false`: it has none.
-    pub(crate) fn set(&mut self, name: &str, json: &[u8]) -> bool {
-        let (role, text) = match role_in_span(name) {
-            Some(role @ Role::OtelName) => (role, &mut self.name),
-            Some(role @ Role::OtelKind) => (role, &mut self.kind),
-            Some(role @ Role::OtelStatusCode) => (role, &mut self.status_code),
-            Some(role @ Role::OtelStatusDescription) => (role, &mut self.status_message),
-            _ => return false,
-        };
-        text.extend_from_slice(json);
+    /// Where a field of a meaning of its own goes, and how long it may be.
+    fn text_of(&mut self, role: Role) -> Option<(&mut Vec<u8>, usize)> {
+        Some(match role {
+            Role::Message => (&mut self.message, VALUE_BYTES),
+            Role::OtelName => (&mut self.name, NAME_BYTES),
+            Role::OtelKind => (&mut self.kind, 64),
+            Role::OtelStatusCode => (&mut self.status_code, 64),
+            Role::OtelStatusDescription => (&mut self.status_message, STATUS_MESSAGE_BYTES),
+            Role::LogTarget => (&mut self.log_target, NAME_BYTES),
+            Role::LogFile => (&mut self.log_file, NAME_BYTES),
+            Role::LogLine => (&mut self.log_line, 64),
+            Role::Attribute | Role::LogModule | Role::Excess => return None,
+        })
+    }
+
+    /// Takes a value for a field of a span that has a meaning of its own, and says whether it is whole. `None`: it has none.
+    pub(crate) fn set(&mut self, name: &str, value: &TagValue) -> Option<bool> {
+        let role = role_in_span(name)?;
+        let (text, cap) = self.text_of(role)?;
+        let is_whole = value.put(text, cap);
         finish_text(role, text);
-        true
+        Some(is_whole)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -115,7 +126,6 @@ impl FieldVisitor<'_> {
             self.incomplete += 1;
             return None;
         };
-        let special = &mut *self.special;
         let (text, cap) = match plan.role {
             Role::Attribute => {
                 let Some((out, cap)) = self.fields.begin(plan, VALUE_BYTES) else {
@@ -124,20 +134,13 @@ impl FieldVisitor<'_> {
                 };
                 return Some((plan, out, cap));
             }
-            Role::Message => (&mut special.message, VALUE_BYTES),
-            Role::OtelName => (&mut special.name, NAME_BYTES),
-            Role::OtelKind => (&mut special.kind, 64),
-            Role::OtelStatusCode => (&mut special.status_code, 64),
-            Role::OtelStatusDescription => (&mut special.status_message, STATUS_MESSAGE_BYTES),
-            Role::LogTarget => (&mut special.log_target, NAME_BYTES),
-            Role::LogFile => (&mut special.log_file, NAME_BYTES),
-            Role::LogLine => (&mut special.log_line, 64),
             // Told by the target.
             Role::LogModule => return None,
             Role::Excess => {
                 self.incomplete += 1;
                 return None;
             }
+            role => self.special.text_of(role)?,
         };
         text.clear();
         Some((plan, text, cap))
@@ -197,7 +200,7 @@ impl FieldVisitor<'_> {
         out.extend_from_slice(b",\"exception.type\":");
         put_type(out, error);
         out.push(b',');
-        if catch_unwind(AssertUnwindSafe(|| error.source().is_some())).unwrap_or(false) {
+        if survive(|| error.source().is_some()).unwrap_or(false) {
             out.extend_from_slice(b"\"exception.stacktrace\":");
             whole &= put_caught(
                 out,
@@ -228,158 +231,28 @@ fn put_caught(out: &mut Vec<u8>, value: fmt::Arguments<'_>, cap: usize, ansi: An
 /// Runs code of the application's that appends one JSON value.
 fn caught(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>) -> Result<bool, fmt::Error>) -> bool {
     let start = out.len();
-    let written = catch_unwind(AssertUnwindSafe(|| put(out)));
-    let instead = match written {
-        Ok(Ok(whole)) => return whole,
-        Ok(Err(fmt::Error)) => "<failed to format>",
-        Err(payload) => {
-            // Dropping a payload may panic again.
-            std::mem::forget(payload);
-            "<panicked while formatting>"
-        }
+    let instead = match survive(|| put(out)) {
+        Some(Ok(whole)) => return whole,
+        Some(Err(fmt::Error)) => "<failed to format>",
+        None => "<panicked while formatting>",
     };
     out.truncate(start);
     json::put_str(out, instead, VALUE_BYTES);
     false
 }
 
-/// Appends the type of an error, or of the first of its causes that tells one.
-///
-/// A `dyn Error` does not tell its type, but what a derived `Debug` begins with does: the name of a struct, or of an
-/// enum's variant. An `anyhow::Error` shows a message or `Error { context: …, source: … }` instead, and what it wraps is
-/// among its causes.
-fn put_type(out: &mut Vec<u8>, error: &(dyn Error + 'static)) {
-    out.push(b'"');
-    let start = out.len();
-    let found = catch_unwind(AssertUnwindSafe(|| {
-        let mut next = Some(error);
-        for _ in 0..=ERROR_CAUSES {
-            let Some(error) = next else { break };
-            if put_type_of(out, error) {
-                return;
-            }
-            next = error.source();
-        }
-        out.extend_from_slice(NO_TYPE);
-    }));
-    if let Err(payload) = found {
-        std::mem::forget(payload);
-        out.truncate(start);
-        out.extend_from_slice(NO_TYPE);
-    }
-    out.push(b'"');
-}
-
-/// Stands for the type of an error that does not tell it. As a name it tells nothing either, so a cause's is preferred.
-const NO_TYPE: &[u8] = b"Error";
-
-/// Appends the type that the error's own `Debug` tells. `false`: it tells none, and nothing was appended.
-fn put_type_of(out: &mut Vec<u8>, error: &(dyn Error + 'static)) -> bool {
-    let start = out.len();
-    let mut beginning = Beginning {
-        out,
-        left: NAME_BYTES,
-    };
-    // A value whose own code fails ends there.
-    let is_all = fmt::write(&mut beginning, format_args!("{error:?}")).is_ok();
-    let debug = &out[start..];
-    let name = type_name(debug);
-    let behind = debug.get(name.len()).copied();
-    // Some show their message by `Debug` as well, and a message may begin like a type.
-    let is_message = || match behind {
-        Some(_) => Compared::with(&debug[..=name.len()], error).is_beginning(),
-        None => Compared::with(name, error).is_all(),
-    };
-    let is_whole = behind.is_some() || is_all;
-    let is_type = !name.is_empty() && is_whole && name != NO_TYPE && !is_message();
-    let end = start + if is_type { name.len() } else { 0 };
-    out.truncate(end);
-    is_type
-}
-
-/// The name of a type that `debug` begins with, and that its fields or nothing follow; else empty.
-fn type_name(debug: &[u8]) -> &[u8] {
-    let is_of_path = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':');
-    let end = debug.iter().position(|byte| !is_of_path(byte));
-    let (path, behind) = debug.split_at(end.unwrap_or(debug.len()));
-    let is_end = behind.is_empty()
-        || [" {", "(", "{"]
-            .iter()
-            .any(|open| behind.starts_with(open.as_bytes()));
-    let mut last = path;
-    let mut rest = path;
-    while let Some(colons) = rest.windows(2).position(|pair| pair == b"::") {
-        rest = &rest[colons + 2..];
-        last = rest;
-    }
-    // Some write a path, as in `reqwest::Error { … }`.
-    let is_path = !path.starts_with(b":") && !last.contains(&b':');
-    let is_type = last.first().is_some_and(u8::is_ascii_uppercase);
-    if is_end && is_path && is_type {
-        path
-    } else {
-        b""
-    }
-}
-
-/// Takes the beginning of a text, and then ends the formatting by an error.
-struct Beginning<'a> {
-    out: &'a mut Vec<u8>,
-    left: usize,
-}
-
-impl fmt::Write for Beginning<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let fits = text.len().min(self.left);
-        self.out.extend_from_slice(&text.as_bytes()[..fits]);
-        self.left -= fits;
-        if fits < text.len() {
-            Err(fmt::Error)
-        } else {
-            Ok(())
-        }
-    }
-}
-
-/// Compares the text that a value formats to with a beginning, as far as needed.
-struct Compared<'a> {
-    left: &'a [u8],
-    is_same: bool,
-    goes_on: bool,
-}
-
-impl<'a> Compared<'a> {
-    fn with(beginning: &'a [u8], error: &dyn Error) -> Self {
-        let mut compared = Self {
-            left: beginning,
-            is_same: true,
-            goes_on: false,
-        };
-        fmt::write(&mut compared, format_args!("{error}")).ok();
-        compared
-    }
-
-    fn is_beginning(&self) -> bool {
-        self.is_same && self.left.is_empty()
-    }
-
-    fn is_all(&self) -> bool {
-        self.is_beginning() && !self.goes_on
-    }
-}
-
-impl fmt::Write for Compared<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let (now, later) = self.left.split_at(self.left.len().min(text.len()));
-        self.is_same &= text.as_bytes().starts_with(now);
-        self.left = later;
-        self.goes_on |= now.len() < text.len();
-        if self.is_same && !self.goes_on {
-            Ok(())
-        } else {
-            Err(fmt::Error)
-        }
-    }
+/// Runs code of the application's. `None`: it panicked.
+pub(super) fn survive<T>(run: impl FnOnce() -> T) -> Option<T> {
+    let heard = current::panics_heard();
+    let survived = catch_unwind(AssertUnwindSafe(run));
+    survived
+        .map_err(|payload| {
+            // Dropping a payload may panic again.
+            std::mem::forget(payload);
+            // It is over, unlike one in whose destructors it may have come.
+            current::forget_panics_since(heard);
+        })
+        .ok()
 }
 
 impl Visit for FieldVisitor<'_> {
@@ -446,38 +319,5 @@ impl Visit for FieldVisitor<'_> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.put_user_fmt(field, format_args!("{value:?}"));
-    }
-}
-
-/// An error and its causes, joined by `: `.
-struct Chain<'a>(&'a (dyn Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        for _ in 0..ERROR_CAUSES {
-            let Some(error) = cause else { break };
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
-}
-
-/// The causes of an error, a line each.
-struct Causes<'a>(&'a (dyn Error + 'static));
-
-impl fmt::Display for Causes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut cause = self.0.source();
-        let mut line_end = "";
-        for _ in 0..ERROR_CAUSES {
-            let Some(error) = cause else { break };
-            write!(f, "{line_end}caused by: {error}")?;
-            line_end = "\n";
-            cause = error.source();
-        }
-        Ok(())
     }
 }

@@ -86,9 +86,14 @@ pub(crate) struct Queue {
     signal: Arc<Signal>,
     counters: Arc<Counters>,
     blocked: AtomicUsize,
-    room: (Mutex<()>, Condvar),
-    /// One of those that wait for the chunks of a long line has the turn: two would each hold what the other waits for.
+    /// Held to look for room and to say that there is some, so that none misses the other.
+    room: Mutex<()>,
+    /// A chunk was freed. All who wait here wait for any one chunk, so that one chunk wakes one of them.
+    freed: Condvar,
+    /// Only one thread at a time collects chunks for a long line: two would each hold what the other waits for.
     long_turn: AtomicBool,
+    /// The turn is over.
+    turn_over: Condvar,
 }
 
 /// Until when a push may wait for room: a time too far away to be computed is never.
@@ -152,8 +157,10 @@ impl Queue {
             signal,
             counters,
             blocked: AtomicUsize::new(0),
-            room: (Mutex::new(()), Condvar::new()),
+            room: Mutex::new(()),
+            freed: Condvar::new(),
             long_turn: AtomicBool::new(false),
+            turn_over: Condvar::new(),
         })
     }
 
@@ -207,11 +214,15 @@ impl Queue {
         } else {
             timeout
         });
-        let turn = || (!self.long_turn.swap(true, Ordering::SeqCst)).then_some(());
-        turn().or_else(|| self.wait_for(patience, turn))?;
+        let turn = || {
+            let order = Ordering::SeqCst;
+            let taken = self.long_turn.compare_exchange(false, true, order, order);
+            taken.is_ok().then_some(())
+        };
+        turn().or_else(|| self.wait_for(&self.turn_over, patience, turn))?;
         let pushed = self.push_parts(line, Some(patience));
         self.long_turn.store(false, Ordering::SeqCst);
-        self.wake_blocked();
+        self.wake_blocked(&self.turn_over, 1);
         pushed
     }
 
@@ -285,7 +296,7 @@ impl Queue {
             Overflow::Block { .. } if fence::is_raised() => None,
             Overflow::Block { timeout } => {
                 let patience = patience.unwrap_or_else(|| Patience::new(timeout));
-                self.wait_for(patience, || self.pooled())
+                self.wait_for(&self.freed, patience, || self.pooled())
             }
         }
     }
@@ -302,11 +313,16 @@ impl Queue {
         })
     }
 
-    /// Waits until `look` finds something, which it may after a chunk is freed or a turn is over.
-    fn wait_for<T>(&self, patience: Patience, look: impl Fn() -> Option<T>) -> Option<T> {
+    /// Waits until `look` finds something, which it may after `change`.
+    fn wait_for<T>(
+        &self,
+        change: &Condvar,
+        patience: Patience,
+        look: impl Fn() -> Option<T>,
+    ) -> Option<T> {
         // Announced before the last look: whoever frees a chunk after that look sees it.
         self.blocked.fetch_add(1, Ordering::SeqCst);
-        let mut lock = self.room.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lock = self.room.lock().unwrap_or_else(PoisonError::into_inner);
         let found = loop {
             if let Some(found) = look() {
                 break Some(found);
@@ -315,9 +331,7 @@ impl Queue {
             if left.is_zero() || self.closed.load(Ordering::SeqCst) {
                 break None;
             }
-            lock = self
-                .room
-                .1
+            lock = change
                 .wait_timeout(lock, left)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
@@ -330,19 +344,23 @@ impl Queue {
     /// Gives a unit's chunks back to the pool.
     fn recycle(&self, unit: Option<Box<Chunk>>) {
         let mut next = unit;
+        let mut freed = 0;
         while let Some(mut chunk) = next {
             next = chunk.rest.take();
             chunk.clear();
             // There is room for every chunk that exists.
             drop(self.free.push(chunk));
+            freed += 1;
         }
-        self.wake_blocked();
+        self.wake_blocked(&self.freed, freed);
     }
 
-    fn wake_blocked(&self) {
-        if self.blocked.load(Ordering::SeqCst) > 0 {
-            drop(self.room.0.lock());
-            self.room.1.notify_all();
+    /// Wakes as many of those who wait for `change` as it has something for.
+    fn wake_blocked(&self, change: &Condvar, changes: usize) {
+        let blocked = self.blocked.load(Ordering::SeqCst);
+        if blocked > 0 {
+            drop(self.room.lock());
+            (0..changes.min(blocked)).for_each(|_| change.notify_one());
         }
     }
 
@@ -395,11 +413,17 @@ impl Queue {
         self.full.len() >= self.wake_at
     }
 
+    /// The pool's size.
+    pub(crate) fn chunks(&self) -> usize {
+        self.accounts.len()
+    }
+
     /// From now on a push is counted as `AfterShutdown`.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
-        drop(self.room.0.lock());
-        self.room.1.notify_all();
+        drop(self.room.lock());
+        self.freed.notify_all();
+        self.turn_over.notify_all();
     }
 
     /// The worker drops what is there after this, and then looks no more.
@@ -425,7 +449,11 @@ impl Queue {
 
     /// Whether anything appended is neither delivered nor dropped.
     pub(crate) fn has_pending(&self) -> bool {
-        !self.settled_up_to(&self.mark())
+        let is_pending = |account: &CachePadded<Account>| {
+            let appended = account.appended.load(Ordering::Acquire);
+            account.settled.load(Ordering::Acquire) < appended
+        };
+        self.accounts.iter().any(is_pending)
     }
 
     pub(crate) fn mark(&self) -> Mark {

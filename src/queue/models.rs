@@ -256,6 +256,43 @@ fn blocked_producers_go_on_when_chunks_are_freed() {
 }
 
 #[test]
+fn long_and_short_lines_that_wait_for_room_do_not_take_each_others_wake_up() {
+    explore(|| {
+        let queue = queue(2, NO_TIMEOUT);
+        queue.push(LONG);
+        // One waits for two chunks and has the turn, the other for one.
+        let producers = [push(&queue, &[LONG]), push(&queue, &[WHOLE])];
+        let mut delivered = deliver(&queue).len();
+        while delivered < 3 {
+            // With a chunk in a producer's hand the worker ticks.
+            delivered += deliver(&queue).len();
+            thread::yield_now();
+        }
+        for producer in producers {
+            producer.join().unwrap();
+        }
+        assert_settled(&queue, 3);
+    });
+}
+
+#[test]
+fn of_two_long_lines_the_second_has_its_turn() {
+    explore(|| {
+        let queue = queue(2, NO_TIMEOUT);
+        let producers = [push(&queue, &[LONG]), push(&queue, &[LONG])];
+        let mut delivered = 0;
+        while delivered < 2 {
+            park(&queue);
+            delivered += deliver(&queue).len();
+        }
+        for producer in producers {
+            producer.join().unwrap();
+        }
+        assert_settled(&queue, 2);
+    });
+}
+
+#[test]
 fn a_blocked_producer_gives_up_when_the_queue_closes() {
     explore(|| {
         let queue = queue(2, NO_TIMEOUT);

@@ -66,6 +66,22 @@ atomic!(AtomicU32 of u32 { fetch_add });
 atomic!(AtomicU64 of u64 { fetch_add });
 atomic!(AtomicUsize of usize { fetch_add, fetch_sub });
 
+impl AtomicBool {
+    #[track_caller]
+    pub(crate) fn compare_exchange(
+        &self,
+        current: bool,
+        new: bool,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<bool, bool> {
+        before(success);
+        let exchanged = self.0.compare_exchange(current, new, success, failure);
+        after(success);
+        exchanged
+    }
+}
+
 impl AtomicUsize {
     #[track_caller]
     pub(crate) fn fetch_update(

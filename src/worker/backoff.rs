@@ -26,6 +26,10 @@ impl Backoff {
     pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
+
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
 }
 
 #[cfg(test)]

@@ -141,6 +141,50 @@ impl Batch {
         taken
     }
 
+    /// Puts the records of another before these.
+    pub(crate) fn prepend(&mut self, other: Self) {
+        self.events += other.events;
+        self.bytes += other.bytes;
+        for slice in other.slices.into_iter().rev() {
+            match self.slices.front_mut() {
+                // They were cut from each other.
+                Some(first)
+                    if Arc::ptr_eq(&first.unit, &slice.unit)
+                        && first.range.start == slice.range.end =>
+                {
+                    first.range.start = slice.range.start;
+                    first.events += slice.events;
+                }
+                _ => self.slices.push_front(slice),
+            }
+        }
+    }
+
+    /// Puts the records of another after these.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.events += other.events;
+        self.bytes += other.bytes;
+        self.slices.append(&mut other.slices);
+    }
+
+    /// Takes the records that lie in the first chunk.
+    pub(crate) fn take_chunk(&mut self) -> Option<Self> {
+        let slice = self.slices.pop_front()?;
+        self.events -= slice.events;
+        self.bytes -= slice.bytes();
+        let mut taken = Self::default();
+        taken.push(slice);
+        Some(taken)
+    }
+
+    /// What keeps its records in memory: an identity, and how many chunks of the queue it is. One may come up twice.
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.slices.iter().map(|slice| {
+            let identity = Arc::as_ptr(&slice.unit) as usize;
+            (identity, slice.unit.parts().count())
+        })
+    }
+
     /// Two halves, by records. Called with two records or more.
     pub(crate) fn halves(mut self) -> (Self, Self) {
         let first = self.take(Limits {

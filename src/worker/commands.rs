@@ -2,32 +2,15 @@
 
 use std::time::Instant;
 
-use futures_channel::oneshot;
 use futures_util::stream::FuturesUnordered;
 
 use super::Worker;
 use super::destination::Destination;
+use super::inbox::{Asked, Reply};
 use super::report::records;
 use super::words::address;
 use crate::diag::Cause;
 use crate::queue::Mark;
-
-/// What the guard asks of the worker.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Deliver what was recorded up to these marks, one for each queue.
-    Flush {
-        marks: Vec<Mark>,
-        reply: oneshot::Sender<Flushed>,
-        /// The process ends: waits are cut short as in a shutdown.
-        is_last: bool,
-    },
-    /// Deliver what is there until the deadline, drop the rest, end.
-    Shutdown {
-        deadline: Instant,
-        reply: oneshot::Sender<Flushed>,
-    },
-}
 
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,73 +23,71 @@ pub(crate) enum Flushed {
     Unheard(String),
 }
 
+/// Those who wait for the same records.
 #[derive(Debug)]
 pub(super) struct Flush {
+    /// One for each queue.
     marks: Vec<Mark>,
-    reply: oneshot::Sender<Flushed>,
+    replies: Vec<Reply>,
     is_last: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Closing {
     pub(super) deadline: Instant,
-    replies: Vec<oneshot::Sender<Flushed>>,
+    replies: Vec<Reply>,
 }
 
 impl Worker {
-    pub(super) fn accept(&mut self, command: Option<Command>) {
+    pub(super) fn accept(&mut self, asked: Asked, now: Instant) {
         // Who asks for delivery is not told of a refusal that a new token has ended.
         self.read_token_again();
-        match command {
-            Some(Command::Flush {
-                marks,
-                reply,
-                is_last,
-            }) => {
-                if is_last {
-                    self.close_all();
-                } else {
-                    self.destinations.iter_mut().for_each(Destination::hurry);
-                }
+        if asked.delivery {
+            let all = self.destinations.iter_mut();
+            all.for_each(|destination| destination.hurry(now));
+        }
+        // What was recorded before the call is before this mark.
+        for (replies, is_last) in [(asked.waiters, false), (asked.last_waiters, true)] {
+            if !replies.is_empty() {
+                let queues = self.shared.queues.iter();
                 self.flushes.push(Flush {
-                    marks,
-                    reply,
+                    marks: queues.map(|queue| queue.mark()).collect(),
+                    replies,
                     is_last,
                 });
             }
-            Some(Command::Shutdown { deadline, reply }) => {
-                let closing = self.closing.get_or_insert_with(|| Closing {
-                    deadline,
-                    replies: Vec::new(),
-                });
-                closing.deadline = closing.deadline.max(deadline);
-                closing.replies.push(reply);
-                self.close_all();
-            }
-            // The guard went away without a word, which its destructor does not allow.
-            None => {
-                self.closing.get_or_insert_with(|| Closing {
-                    deadline: Instant::now(),
-                    replies: Vec::new(),
-                });
-            }
+        }
+        if let Some(deadline) = asked.deadline {
+            let closing = self.closing.get_or_insert_with(|| Closing {
+                deadline,
+                replies: Vec::new(),
+            });
+            closing.deadline = closing.deadline.max(deadline);
+            closing.replies.extend(asked.ends);
+        }
+        if asked.is_last || asked.deadline.is_some() {
+            self.close_all(now, asked.deadline);
         }
     }
 
-    fn close_all(&mut self) {
-        let now = Instant::now();
+    fn close_all(&mut self, now: Instant, deadline: Option<Instant>) {
+        self.hedge.end_is_near(now, deadline);
         let all = self.destinations.iter_mut();
         all.for_each(|destination| destination.close(now));
     }
 
     /// Answers flushes that are done. `true`: the worker has been shut down.
     pub(super) fn answer_commands(&mut self, now: Instant) -> bool {
-        for flush in std::mem::take(&mut self.flushes) {
+        for mut flush in std::mem::take(&mut self.flushes) {
             match self.flushed(&flush, now) {
-                Some(flushed) => drop(flush.reply.send(flushed)),
+                Some(flushed) => answer(flush.replies, &flushed),
                 // In an outage, those who stopped waiting would add up.
-                None if flush.reply.is_canceled() => {}
-                None => self.flushes.push(flush),
+                None => {
+                    flush.replies.retain(|reply| !reply.is_canceled());
+                    if !flush.replies.is_empty() {
+                        self.flushes.push(flush);
+                    }
+                }
             }
         }
         let Some(closing) = &self.closing else {
@@ -158,6 +139,10 @@ impl Worker {
         }
         let mut flushed = Flushed::Settled;
         for index in 0..self.destinations.len() {
+            // The search may not have come to say it.
+            if let Some(said) = self.destinations[index].suspicion() {
+                self.report(index, now, Cause::BadRequest, said);
+            }
             let lost = self.destinations[index].drop_all(now);
             if lost == 0 {
                 continue;
@@ -175,13 +160,12 @@ impl Worker {
             }
         }
         self.report_overflow(now);
-        let replies = self.closing.take().map(|closing| closing.replies);
-        for reply in replies.into_iter().flatten() {
-            drop(reply.send(flushed.clone()));
-        }
-        for flush in self.flushes.drain(..) {
-            drop(flush.reply.send(Flushed::Settled));
-        }
+        let late = self.shared.inbox.close();
+        let ends = self.closing.take().map(|closing| closing.replies);
+        answer(ends.into_iter().flatten().chain(late.ends), &flushed);
+        let flushes = self.flushes.drain(..).flat_map(|flush| flush.replies);
+        let flushes = flushes.chain(late.waiters).chain(late.last_waiters);
+        answer(flushes, &Flushed::Settled);
     }
 
     /// After a panic: what was under way is sent again, since nobody knows how it ended. `false`: there is
@@ -202,5 +186,12 @@ impl Worker {
         self.closing
             .as_ref()
             .is_none_or(|closing| now < closing.deadline)
+    }
+}
+
+fn answer(replies: impl IntoIterator<Item = Reply>, flushed: &Flushed) {
+    for reply in replies {
+        // Whoever asked may have stopped waiting.
+        drop(reply.send(flushed.clone()));
     }
 }

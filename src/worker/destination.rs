@@ -2,41 +2,37 @@
 //!
 //! Policy only: it is given the time and the answers, and says what to send next.
 
+mod refused;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::Url;
 
-use super::backoff::Backoff;
+pub(crate) use self::refused::Verdict;
 use super::batch::{Batch, Batcher, Limits};
 use super::body::Body;
+use super::ending::Ending;
+use super::isolate::{Evidence, Isolate};
+use super::pace::{Kind, Pace, Why};
 use super::size::Size;
+use super::streak::Streak;
 use crate::queue::Queue;
 use crate::stats::DropReason;
-
-/// Requests in flight at the most. At 50 ms of latency, 16 batches of 10,000 are 3 million records a second.
-const MAX_IN_FLIGHT: u32 = 16;
-/// Before the first answer.
-const START_IN_FLIGHT: u32 = 2;
 
 /// How long nothing is sent after a refusal that somebody has to mend (401, 403, 404).
 pub(crate) const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
-/// Refusals of a body in a row, with no success between them, from which on it is not single
-/// records that are at fault: halving 10,000 records down to one takes 15.
-const REFUSED_IN_A_ROW: u32 = 16;
+/// Of the queue's chunks, suspects may keep a fourth: the rest is for records that nobody suspects. (With
+/// `Overflow::DropOldest` the worker is given half of them at the most.)
+const SUSPECTS_SHARE: usize = 4;
 
-/// Refusals for its size, with successes of others between them, after which a record is given up though
-/// its size does not explain them. Of a hundred passing ones, a record meets three in a row once in a million.
-const MODEST_REFUSALS: u32 = 3;
-
-/// Waits between attempts while shutting down are no longer than this: the deadline is near.
-const SHUTDOWN_WAIT: Duration = Duration::from_millis(250);
-
-/// How long a shutdown goes on where every connection is refused, and how many attempts it makes at the least. A
-/// deployment that restarts what listens there takes longer than any exit should.
-const NOBODY_LISTENS: (Duration, u32) = (Duration::from_secs(1), 2);
+/// How often a batch is sent again at once because the server did not process it, while no other gets through; and in all. A server
+/// that is stopped says so once or twice, until another takes over. One that says so to everybody is in trouble, and one that
+/// says so to most would be asked in vain without end.
+const AT_ONCE: u32 = 3;
+const AT_ONCE_IN_ALL: u32 = 20;
 
 /// A batch on its way, and what has been learned of it.
 #[derive(Debug)]
@@ -46,68 +42,42 @@ pub(crate) struct Shipment {
     pub(crate) body: Option<Body>,
     /// The first attempt.
     pub(crate) since: Option<Instant>,
-    /// Set once the endpoint refused its body: how many successes there had been by then.
-    suspect_since: Option<u64>,
-    /// How often it was refused as a single record while others got through.
-    refusals: u32,
+    /// The number of the latest attempt.
+    attempt: u64,
+    kind: Kind,
+    /// The endpoint said that the connection was the wrong one (421).
+    was_misdirected: bool,
+    /// How often it was sent again at once: in all, and since the last success of any.
+    at_once: u32,
+    at_once_in_a_row: u32,
+    /// What was accepted last when it was sent again at once last.
+    at_once_at: u64,
 }
 
 impl Shipment {
-    fn new(batch: Batch) -> Self {
+    fn new(batch: Batch, kind: Kind) -> Self {
         Self {
             batch,
             body: None,
             since: None,
-            suspect_since: None,
-            refusals: 0,
+            attempt: 0,
+            kind,
+            was_misdirected: false,
+            at_once: 0,
+            at_once_in_a_row: 0,
+            at_once_at: 0,
         }
     }
 
     fn part(&self, batch: Batch) -> Self {
         Self {
-            batch,
-            body: None,
             since: self.since,
-            suspect_since: self.suspect_since,
-            refusals: 0,
+            at_once: self.at_once,
+            at_once_in_a_row: self.at_once_in_a_row,
+            at_once_at: self.at_once_at,
+            ..Self::new(batch, self.kind)
         }
     }
-
-    /// A single record that was refused, with no success of any other since then: it may be at fault,
-    /// or everything is.
-    fn is_unproven(&self, successes: u64) -> bool {
-        self.batch.events() == 1 && self.suspect_since == Some(successes)
-    }
-}
-
-/// Why nothing is sent for a while.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Why {
-    /// After a failure that will pass by itself.
-    Backoff,
-    /// The server said when to come back.
-    Told,
-    /// The configuration must be mended, at either end.
-    Refused,
-    /// The allowance is used up.
-    Quota,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Pause {
-    until: Instant,
-    why: Why,
-}
-
-/// What became of a body that the endpoint refused.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It was cut in halves, to find what fits or the record at fault; a single record gets another chance.
-    Again,
-    /// The one record in it was at fault, and is dropped.
-    Dropped,
-    /// It does not look like the fault of single records: everything waits.
-    Waits,
 }
 
 #[derive(Debug)]
@@ -120,27 +90,21 @@ pub(crate) struct Destination {
     size: Size,
     batcher: Batcher,
     waiting: VecDeque<Shipment>,
-    in_flight: u32,
-    allowed: u32,
-    pause: Option<Pause>,
-    backoff: Backoff,
-    last_failure: Option<Instant>,
-    successes: u64,
-    refused_in_a_row: u32,
+    pace: Pace,
+    isolate: Isolate,
+    /// What is known of who got through.
+    evidence: Evidence,
+    streak: Streak,
+    /// What the endpoint said of the latest body that it could not read.
+    said: Option<String>,
     /// [`REFUSED_PAUSE`], unless a test has less time.
     refused_pause: Duration,
-    last_refused: Option<Instant>,
     /// Part-full batches leave too.
     due: bool,
     /// The open chunks are to be taken first. Not before something can be sent: in an outage a
     /// nearly empty chunk would occupy the room of a full one.
     collect: bool,
-    /// When the shutdown was asked for, or the last delivery before the process ends.
-    closing_since: Option<Instant>,
-    /// The last attempt was refused a connection.
-    is_unheard: bool,
-    /// Attempts of the shutdown that were refused a connection, in a row.
-    unheard_while_closing: u32,
+    ending: Ending,
 }
 
 impl Destination {
@@ -153,20 +117,15 @@ impl Destination {
             size: Size::new(limits.max_bytes),
             batcher: Batcher::default(),
             waiting: VecDeque::new(),
-            in_flight: 0,
-            allowed: START_IN_FLIGHT,
-            pause: None,
-            backoff: Backoff::default(),
-            last_failure: None,
-            successes: 0,
-            refused_in_a_row: 0,
+            pace: Pace::new(),
+            isolate: Isolate::new(),
+            evidence: Evidence::default(),
+            streak: Streak::default(),
+            said: None,
             refused_pause: REFUSED_PAUSE,
-            last_refused: None,
             due: false,
             collect: false,
-            closing_since: None,
-            is_unheard: false,
-            unheard_while_closing: 0,
+            ending: Ending::default(),
         }
     }
 
@@ -183,32 +142,57 @@ impl Destination {
 
     /// What to send now, if anything. `may_grow`: there is room for the body of a new batch.
     pub(crate) fn next(&mut self, now: Instant, may_grow: bool) -> Option<Shipment> {
-        self.pause = self.pause.filter(|pause| pause.until > now);
-        if self.pause.is_some() || self.in_flight >= self.allowed {
+        self.pace.look(now);
+        if self.pace.paused(now).is_some() {
             return None;
         }
-        let shipment = match self.waiting.pop_front() {
-            // What comes after it must not wait for it for ever, and tells whose fault it is.
-            Some(unproven) if may_grow && unproven.is_unproven(self.successes) => {
-                match self.fresh() {
-                    Some(other) => {
-                        self.waiting.push_front(unproven);
-                        other
-                    }
-                    None => unproven,
-                }
-            }
-            Some(waiting) => self.within_limit(waiting),
-            None if may_grow => self.fresh()?,
-            None => return None,
+        // While nothing gets through there is one probe at a time, and one of records that nobody suspects if there are any.
+        if self.streak.nothing_gets_through() && !self.pace.is_idle() {
+            return None;
+        }
+        let mut shipment = if self.streak.nothing_gets_through() {
+            let ordinary = self.next_ordinary(may_grow);
+            ordinary.or_else(|| self.next_test(now, may_grow))?
+        } else {
+            let test = self.next_test(now, may_grow);
+            test.or_else(|| self.next_ordinary(may_grow))?
         };
-        self.in_flight += 1;
+        self.evidence.attempts += 1;
+        shipment.attempt = self.evidence.attempts;
+        self.pace.launched(shipment.kind);
         Some(shipment)
+    }
+
+    /// A test takes no place from ordinary requests, and they none from it.
+    fn next_test(&mut self, now: Instant, may_grow: bool) -> Option<Shipment> {
+        // In trouble that has nothing to do with records, the endpoint is not asked about records.
+        let is_failing = self.pace.is_failing() && !self.pace.is_idle();
+        if !may_grow || is_failing {
+            return None;
+        }
+        let limits = self.limits();
+        self.evidence.is_wanted = self.is_crowded() || self.streak.wants_proof();
+        let batch = self.isolate.next(now, self.evidence, limits)?;
+        Some(Shipment::new(batch, Kind::Test))
+    }
+
+    fn next_ordinary(&mut self, may_grow: bool) -> Option<Shipment> {
+        if !self.pace.has_room() {
+            return None;
+        }
+        match self.waiting.pop_front() {
+            Some(waiting) => Some(self.within_limit(waiting)),
+            None if may_grow => self.fresh(),
+            None => None,
+        }
     }
 
     /// A batch made before a size limit was learned is cut to it.
     fn within_limit(&mut self, mut shipment: Shipment) -> Shipment {
-        if shipment.batch.bytes() <= self.size.learned() || shipment.batch.events() == 1 {
+        if shipment.batch.bytes() <= self.size.learned()
+            || shipment.batch.events() == 1
+            || shipment.kind == Kind::Test
+        {
             return shipment;
         }
         let first = shipment.batch.take(self.limits());
@@ -225,6 +209,9 @@ impl Destination {
         if !self.due && !self.queue.wants_worker() {
             return None;
         }
+        if self.is_crowded() {
+            return None;
+        }
         if std::mem::take(&mut self.collect) {
             self.queue.collect_open();
         }
@@ -233,7 +220,7 @@ impl Destination {
             Some(batch) => self.size.sent(batch.bytes()),
             None => self.due = false,
         }
-        batch.map(Shipment::new)
+        batch.map(|batch| Shipment::new(batch, Kind::Ordinary))
     }
 
     fn limits(&self) -> Limits {
@@ -243,16 +230,29 @@ impl Destination {
         }
     }
 
+    /// There is no room for more suspects, and further bodies would hardly fare better than those before.
+    fn is_crowded(&self) -> bool {
+        self.streak.is_discouraging() && self.isolate.held() > self.may_hold()
+    }
+
+    /// Chunks that suspects may keep.
+    fn may_hold(&self) -> usize {
+        self.queue.chunks() / SUSPECTS_SHARE
+    }
+
     // What came of an attempt.
 
     pub(crate) fn delivered(&mut self, shipment: Shipment, failed: u32) {
-        self.in_flight -= 1;
-        self.successes += 1;
-        self.refused_in_a_row = 0;
-        self.backoff.reset();
-        self.allowed = (self.allowed + 1).min(MAX_IN_FLIGHT);
+        self.pace.landed(shipment.kind);
+        self.pace.succeeded();
+        self.evidence.accepted = self.evidence.accepted.max(shipment.attempt);
+        self.streak.ends();
+        self.isolate.others_get_through();
         self.size.taken(shipment.batch.bytes());
         shipment.batch.delivered_except(failed);
+        if shipment.kind == Kind::Test {
+            self.isolate.cleared();
+        }
     }
 
     /// Sends the same again after a while: `told` by the server, or as the backoff says.
@@ -264,8 +264,7 @@ impl Destination {
         told: Option<Duration>,
         random: f64,
     ) {
-        self.in_flight -= 1;
-        self.waiting.push_front(shipment);
+        self.sent_again(shipment);
         self.back_off(started, now, told, random);
     }
 
@@ -277,246 +276,217 @@ impl Destination {
         told: Option<Duration>,
         random: f64,
     ) {
-        // Attempts that were under way together fail together, and count once.
-        if self.last_failure.is_some_and(|last| started < last) && told.is_none() {
-            return;
-        }
-        self.last_failure = Some(now);
-        self.allowed = (self.allowed / 2).max(1);
-        let wait = self.backoff.next(random);
-        let (wait, why) = match told {
-            Some(told) => (told, Why::Told),
-            None if self.closing_since.is_some() => (wait.min(SHUTDOWN_WAIT), Why::Backoff),
-            None => (wait, Why::Backoff),
-        };
-        self.pause(now + wait, why);
+        self.pace.back_off(started, now, told, random);
     }
 
     /// Nothing will be taken until something is mended. What waits goes on waiting.
     pub(crate) fn refused(&mut self, shipment: Shipment, now: Instant) {
-        self.in_flight -= 1;
-        self.waiting.push_front(shipment);
-        self.allowed = 1;
-        self.pause(now + self.refused_pause, Why::Refused);
+        self.sent_again(shipment);
+        self.pace.one_at_a_time();
+        self.pace.pause(now + self.refused_pause, Why::Refused);
     }
 
+    /// The allowance is used up for longer than is worth waiting for.
     pub(crate) fn out_of_quota(&mut self, shipment: Shipment, until: Instant) {
-        self.in_flight -= 1;
-        self.allowed = 1;
-        shipment.batch.dropped(DropReason::Quota);
-        self.pause(until, Why::Quota);
+        self.dropped(shipment, DropReason::Quota);
+        self.pace.one_at_a_time();
+        self.pace.pause(until, Why::Quota);
+    }
+
+    /// The allowance is used up, nobody knows for how long.
+    pub(crate) fn waits_for_quota(&mut self, shipment: Shipment, until: Instant) {
+        self.sent_again(shipment);
+        self.pace.one_at_a_time();
+        self.pace.pause(until, Why::Quota);
     }
 
     pub(crate) fn dropped(&mut self, shipment: Shipment, reason: DropReason) {
-        self.in_flight -= 1;
+        self.pace.landed(shipment.kind);
         shipment.batch.dropped(reason);
-    }
-
-    /// The endpoint found the body too large. Smaller ones may fit.
-    ///
-    /// A single record is given up like an unreadable one, if its size may explain it; else only after several
-    /// refusals, for something else is wrong that will pass.
-    pub(crate) fn too_large(
-        &mut self,
-        shipment: Shipment,
-        started: Instant,
-        now: Instant,
-    ) -> Verdict {
-        let bytes = shipment.batch.bytes();
-        let is_single = shipment.batch.events() == 1;
-        // While a limit is looked for, one upload at a time is enough to lose.
-        if is_single || self.size.refused(bytes) {
-            self.allowed = 1;
+        if shipment.kind == Kind::Test {
+            self.isolate.abandoned();
         }
-        let most = if self.size.is_modest(bytes) {
-            MODEST_REFUSALS
-        } else {
-            1
-        };
-        self.turned_away(shipment, started, now, (DropReason::TooLarge, most))
     }
 
-    /// The endpoint could not read the body. One record may be at fault, or the configuration.
-    pub(crate) fn unreadable(
-        &mut self,
-        shipment: Shipment,
-        started: Instant,
-        now: Instant,
-    ) -> Verdict {
-        self.allowed = 1;
-        self.turned_away(shipment, started, now, (DropReason::Rejected, 1))
-    }
-
-    /// Halving finds a record at fault. But a single record is given up only when something else
-    /// got through meanwhile; else the fault lies elsewhere, and records would be dropped one by one.
-    fn turned_away(
-        &mut self,
-        mut shipment: Shipment,
-        started: Instant,
-        now: Instant,
-        (reason, most): (DropReason, u32),
-    ) -> Verdict {
-        self.in_flight -= 1;
-        let others_get_through = match shipment.suspect_since {
-            Some(successes) => self.successes > successes,
-            None => self.successes > 0 && self.refused_in_a_row == 0,
-        };
-        // Attempts that were under way together count once.
-        if self.last_refused.is_none_or(|last| started >= last) {
-            self.refused_in_a_row += 1;
-            self.last_refused = Some(now);
+    /// The server did not process the request, so the same is sent again at once. Handed back if that was done a few times: then it is
+    /// a failure like any other.
+    pub(crate) fn unprocessed(&mut self, mut shipment: Shipment) -> Option<Shipment> {
+        if shipment.at_once_at != self.evidence.accepted {
+            shipment.at_once_at = self.evidence.accepted;
+            shipment.at_once_in_a_row = 0;
         }
-        shipment.suspect_since.get_or_insert(self.successes);
-        if shipment.batch.events() > 1 {
-            self.halve(shipment);
-            if self.refused_in_a_row < REFUSED_IN_A_ROW {
-                return Verdict::Again;
-            }
-        } else {
-            if others_get_through {
-                shipment.refusals += 1;
-                if shipment.refusals >= most {
-                    shipment.batch.dropped(reason);
-                    return Verdict::Dropped;
-                }
-                shipment.suspect_since = Some(self.successes);
-            }
-            // Others, if there are any, will tell.
-            let is_alone = self.in_flight == 0 && !self.has_work();
-            self.waiting.push_back(shipment);
-            if !is_alone && self.refused_in_a_row < REFUSED_IN_A_ROW {
-                return Verdict::Again;
-            }
+        if shipment.at_once_in_a_row == AT_ONCE || shipment.at_once == AT_ONCE_IN_ALL {
+            return Some(shipment);
         }
-        self.pause(now + self.refused_pause, Why::Refused);
-        Verdict::Waits
+        shipment.at_once += 1;
+        shipment.at_once_in_a_row += 1;
+        self.attempt_lost(shipment);
+        None
     }
 
-    fn halve(&mut self, mut shipment: Shipment) {
-        let (first, second) = std::mem::take(&mut shipment.batch).halves();
-        self.waiting.push_front(shipment.part(second));
-        self.waiting.push_front(shipment.part(first));
+    /// So many more or fewer of the requests under way are on connections that were left.
+    pub(crate) fn left_behind(&mut self, change: i32) {
+        self.pace.left_behind(change);
     }
 
     /// An attempt that is made again at once: nobody knows how it ended, or it went with a token that was replaced since.
     pub(crate) fn attempt_lost(&mut self, shipment: Shipment) {
-        self.in_flight -= 1;
+        self.sent_again(shipment);
+    }
+
+    /// The endpoint is not the one for this connection (421). Over another one it may be, so the same is sent again at
+    /// once. The second time it is handed back.
+    pub(crate) fn misdirected(&mut self, mut shipment: Shipment) -> Option<Shipment> {
+        if shipment.was_misdirected {
+            return Some(shipment);
+        }
+        shipment.was_misdirected = true;
+        self.sent_again(shipment);
+        None
+    }
+
+    fn sent_again(&mut self, shipment: Shipment) {
+        self.pace.landed(shipment.kind);
         self.waiting.push_front(shipment);
     }
 
     /// The batch in hand went with the panic, and was counted; its attempt will not come to an end.
     pub(crate) fn restarted(&mut self) {
-        self.in_flight = 0;
+        self.pace.none_is_under_way();
+        let mut waiting = self.waiting.iter();
+        if !waiting.any(|shipment| shipment.kind == Kind::Test) {
+            self.isolate.abandoned();
+        }
     }
 
     // Pauses.
 
     /// What was refused before may be tried again at once.
     pub(crate) fn no_longer_refused(&mut self) {
-        self.pause = self.pause.filter(|pause| pause.why != Why::Refused);
+        self.pace.no_longer_refused();
+        self.isolate.no_longer_refused();
     }
 
-    /// Somebody waits for delivery: one attempt is made now, though the backoff would wait longer.
-    pub(crate) fn hurry(&mut self) {
-        self.pause = self.pause.filter(|pause| pause.why != Why::Backoff);
+    /// Somebody waits for delivery: an attempt is made now, though the backoff would wait longer. At most once a second.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        self.pace.hurry(now);
         self.make_due();
     }
 
     /// A pause that is already longer stays.
     pub(crate) fn pause(&mut self, until: Instant, why: Why) {
-        if self.pause.is_none_or(|pause| pause.until < until) {
-            self.pause = Some(Pause { until, why });
-        }
+        self.pace.pause(until, why);
     }
 
     pub(crate) fn paused(&self, now: Instant) -> Option<Why> {
-        self.pause
-            .filter(|pause| pause.until > now)
-            .map(|pause| pause.why)
+        self.pace.paused(now)
     }
 
     /// When to look at this destination again, if something waits for that.
-    pub(crate) fn resumes_at(&self) -> Option<Instant> {
-        self.pause
-            .filter(|_| self.has_work())
-            .map(|pause| pause.until)
+    pub(crate) fn resumes_at(&self, now: Instant) -> Option<Instant> {
+        let unheard = self.ending.next_look(now);
+        let resumes = if self.pace.paused(now).is_some() {
+            self.pace.paused_until().filter(|_| self.has_work())
+        } else {
+            // A test that is due already waits for an answer, which wakes the worker.
+            let test = self.isolate.due_at(now, self.evidence);
+            test.filter(|at| *at > now)
+        };
+        resumes.into_iter().chain(unheard).min()
     }
 
     /// Whether there is something to send, as far as is known.
     fn has_work(&self) -> bool {
-        !self.waiting.is_empty()
-            || self.due
-            || self.batcher.events() > 0
-            || self.queue.wants_worker()
+        !self.waiting.is_empty() || !self.isolate.is_empty() || self.has_fresh_work()
+    }
+
+    fn has_fresh_work(&self) -> bool {
+        self.due || self.batcher.events() > 0 || self.queue.wants_worker()
     }
 
     /// Nothing can be done but wait for somebody to mend something.
     pub(crate) fn is_blocked(&self, now: Instant) -> bool {
-        self.in_flight == 0 && matches!(self.paused(now), Some(Why::Refused | Why::Quota))
+        let is_paused = matches!(self.paused(now), Some(Why::Refused | Why::Quota));
+        self.pace.is_idle() && is_paused || !self.due && self.waits_for_others(now)
     }
 
     /// Whether there is nothing to do but wait for a record that a producer is just now appending.
-    pub(crate) fn has_straggler(&self) -> bool {
-        let is_idle = self.in_flight == 0 && self.waiting.is_empty() && self.pause.is_none();
-        is_idle && self.queue.has_pending()
+    pub(crate) fn has_straggler(&self, now: Instant) -> bool {
+        let is_idle = self.pace.is_idle() && self.waiting.is_empty() && self.isolate.is_empty();
+        is_idle && self.pace.paused(now).is_none() && self.queue.has_pending()
     }
 
     // Shutting down.
 
-    /// Waits that only spare the server are cut short, now and from now on.
+    /// Waits that only spare the server are cut short.
     pub(crate) fn close(&mut self, now: Instant) {
-        self.closing_since.get_or_insert(now);
-        self.hurry();
+        self.ending.begin(now);
+        self.pace.close(now);
+        self.make_due();
     }
 
     /// An attempt begun at `started` came to an end. `is_unheard`: nothing listens there.
     pub(crate) fn attempted(&mut self, started: Instant, is_unheard: bool) {
-        self.is_unheard = is_unheard;
-        if !is_unheard {
-            self.unheard_while_closing = 0;
-        } else if self.closing_since.is_some_and(|since| started >= since) {
-            self.unheard_while_closing += 1;
-        }
+        self.ending.attempted(started, is_unheard);
     }
 
     /// The last attempt was refused a connection: more time would hardly have helped.
     pub(crate) fn is_unheard(&self) -> bool {
-        self.is_unheard
+        self.ending.is_unheard()
     }
 
     /// Whether nothing more can be delivered: a wait ends after `deadline`, or nothing listens.
     pub(crate) fn is_hopeless(&self, deadline: Instant, now: Instant) -> bool {
-        let is_too_late = self.pause.is_some_and(|pause| pause.until >= deadline);
-        self.in_flight == 0 && is_too_late || self.stays_unheard(now)
+        let is_too_late = self
+            .pace
+            .paused_until()
+            .is_some_and(|until| until >= deadline);
+        self.pace.is_idle() && is_too_late || self.stays_unheard(now)
     }
 
     /// Since the end was asked for, nothing has listened for long enough.
     pub(crate) fn stays_unheard(&self, now: Instant) -> bool {
-        let (patience, attempts) = NOBODY_LISTENS;
-        self.in_flight == 0
-            && self.unheard_while_closing >= attempts
-            && self
-                .closing_since
-                .is_some_and(|since| now >= since + patience)
+        self.pace.is_idle() && self.ending.stays_unheard(now)
     }
 
-    /// Drops all there is, for a reason that the pause in force explains better than the deadline.
+    /// Why there are suspects, in the endpoint's words.
+    pub(crate) fn suspicion(&mut self) -> Option<String> {
+        self.said.take().filter(|_| !self.isolate.is_empty())
+    }
+
+    pub(crate) fn heard(&mut self, said: &str) {
+        self.said = Some(said.to_owned());
+    }
+
+    /// Drops all there is, for a reason that the pause in force or the suspicion explains better than the deadline.
     pub(crate) fn drop_all(&mut self, now: Instant) -> u32 {
-        let reason = match self.paused(now) {
-            Some(Why::Refused) => DropReason::Refused,
-            Some(Why::Quota) => DropReason::Quota,
-            _ => DropReason::Shutdown,
+        let refused = match self.paused(now) {
+            Some(Why::Refused) => Some(DropReason::Refused),
+            Some(Why::Quota) => Some(DropReason::Quota),
+            _ => None,
         };
+        let reason = refused.unwrap_or(DropReason::Shutdown);
         self.queue.end();
         let mut events = 0;
+        let mut drop = |batch: Batch, reason| {
+            events += batch.events();
+            batch.dropped(reason);
+        };
+        for (batch, suspicion) in self.isolate.drain(now, self.evidence) {
+            drop(batch, refused.unwrap_or(suspicion));
+        }
         for shipment in self.waiting.drain(..) {
-            events += shipment.batch.events();
-            shipment.batch.dropped(reason);
+            let is_suspect = shipment.kind == Kind::Test && refused.is_none();
+            let reason = if is_suspect {
+                DropReason::Rejected
+            } else {
+                reason
+            };
+            drop(shipment.batch, reason);
         }
         self.queue.collect_open();
         while let Some(batch) = self.batcher.next(&self.queue, self.configured) {
-            events += batch.events();
-            batch.dropped(reason);
+            drop(batch, reason);
         }
         events
     }

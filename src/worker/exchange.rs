@@ -8,7 +8,10 @@ use rand::RngExt;
 use reqwest::header::HeaderValue;
 
 use super::Worker;
-use super::destination::{Shipment, Verdict, Why};
+use super::destination::{Shipment, Verdict};
+use super::hedge;
+use super::pace::Why;
+use super::report::records;
 use super::response::{self, Answer, Outcome};
 #[cfg(test)]
 use super::tests;
@@ -22,7 +25,8 @@ use crate::witness;
 /// equal parts of it, so that one that stalls does not hold up the other.
 const BODIES_BYTES: usize = 3 * 1024 * 1024;
 
-/// An allowance that is renewed within this time is waited for.
+/// An allowance that is renewed within this time is waited for. One of which it is not known when it is renewed is asked
+/// for again after this time.
 const QUOTA_WAIT: Duration = Duration::from_secs(60);
 
 /// The status of a proxy that wants a user name and a password: no endpoint answers so.
@@ -38,6 +42,10 @@ pub(super) struct Flight {
     started: Instant,
     /// With the token that it was sent with.
     authorization: HeaderValue,
+    /// Which transport it went by.
+    transport: u64,
+    /// Others no longer go by the connections of that transport.
+    is_left_behind: bool,
 }
 
 impl Worker {
@@ -86,7 +94,8 @@ impl Worker {
         let attempt: Attempt = match self.transport() {
             Ok(transport) => {
                 let url = self.destinations[destination].url.clone();
-                Box::pin(async move { (id, transport.post(url, body).await) })
+                let other = self.hedge.listen();
+                Box::pin(async move { (id, hedge::post(transport, other, url, body).await) })
             }
             Err(error) => Box::pin(std::future::ready((id, Err(error)))),
         };
@@ -96,27 +105,52 @@ impl Worker {
             shipment,
             started: now,
             authorization: self.settings.transport.credentials.authorization.clone(),
+            transport: self.transports_made,
+            is_left_behind: false,
         };
         self.flights.insert(id, flight);
     }
 
-    fn transport(&mut self) -> Result<Transport, NoAnswer> {
+    pub(super) fn transport(&mut self) -> Result<Transport, NoAnswer> {
         // A probe goes with the token that is in the file by then.
         self.read_token_again();
         match &self.transport {
-            Some(transport) => Ok(transport.clone()),
-            None => {
-                let transport = Transport::new(&self.settings.transport)?;
-                Ok(self.transport.insert(transport).clone())
+            Some(transport) if !self.is_wedged => Ok(transport.clone()),
+            old => match Transport::new(&self.settings.transport) {
+                Ok(transport) => {
+                    self.transports_made += 1;
+                    self.is_wedged = false;
+                    Ok(self.transport.insert(transport).clone())
+                }
+                // The system's certificates can not be read just now. Some connection is better than none.
+                Err(error) => old.clone().ok_or(error),
+            },
+        }
+    }
+
+    /// A request got no answer in time, so the connection may be at fault. Requests to come use others, without which each attempt
+    /// could end up on the same one; those under way go on, and no longer count against what may be under way.
+    pub(super) fn leave_connections(&mut self, transport: u64) {
+        if transport != self.transports_made || self.is_wedged {
+            return;
+        }
+        self.is_wedged = true;
+        for flight in self.flights.values_mut() {
+            if flight.transport == transport {
+                flight.is_left_behind = true;
+                self.destinations[flight.destination].left_behind(1);
             }
         }
     }
 
     pub(super) fn conclude(&mut self, id: u64, answer: Result<Answer, NoAnswer>, now: Instant) {
-        let Some(flight) = self.flights.remove(&id) else {
+        let Some(mut flight) = self.flights.remove(&id) else {
             return;
         };
         let (index, started) = (flight.destination, flight.started);
+        if flight.is_left_behind {
+            self.destinations[index].left_behind(-1);
+        }
         let sent = flight.shipment.batch.events();
         #[cfg(test)]
         tests::panic_if_planned(tests::Point::Answer, &self.destinations[index].url);
@@ -125,7 +159,17 @@ impl Worker {
         let mut answer = match answer {
             Ok(answer) => answer,
             Err(no_answer) => {
+                let transport = flight.transport;
+                if no_answer.is_unprocessed {
+                    match self.destinations[index].unprocessed(flight.shipment) {
+                        None => return,
+                        Some(shipment) => flight.shipment = shipment,
+                    }
+                }
                 self.retry(flight, now, Cause::Unreachable, None);
+                if no_answer.trouble == Trouble::Timeout {
+                    self.leave_connections(transport);
+                }
                 // The client has read this machine's certificates once for all. Whoever adds the one that is
                 // missing need not start the program again.
                 if matches!(no_answer.trouble, Trouble::Untrusted | Trouble::Expired) {
@@ -135,7 +179,7 @@ impl Worker {
             }
         };
         answer.hide(token_in(&flight.authorization));
-        match response::outcome(&answer, sent, SystemTime::now()) {
+        match response::outcome(&answer, sent, SystemTime::now(), self.settings.peer) {
             Outcome::Accepted {
                 failed,
                 samples,
@@ -158,9 +202,9 @@ impl Worker {
             }
             Outcome::Split => {
                 let bytes = flight.shipment.batch.bytes();
-                let verdict = self.destinations[index].too_large(flight.shipment, started, now);
+                let verdict = self.destinations[index].too_large(flight.shipment, now);
                 let what = match verdict {
-                    Verdict::Again => return,
+                    Verdict::Again | Verdict::GaveUp(_) => return,
                     Verdict::Dropped => {
                         format!("a record of {bytes} bytes was too large even alone (HTTP 413)")
                     }
@@ -169,8 +213,16 @@ impl Worker {
                 self.report(index, now, Cause::TooLarge, what);
             }
             Outcome::Unreadable { detail } => {
-                match self.destinations[index].unreadable(flight.shipment, started, now) {
+                self.destinations[index].heard(&detail);
+                match self.destinations[index].unreadable(flight.shipment, now) {
                     Verdict::Again => {}
+                    Verdict::GaveUp(number) => {
+                        let what = format!(
+                            "{detail}; more requests are refused than can be searched for the records at fault, and {} of refused requests were given up unsearched",
+                            records(number.into())
+                        );
+                        self.report_rejections(index, now, number, vec![what]);
+                    }
                     Verdict::Dropped => self.report_rejections(index, now, 1, vec![detail]),
                     Verdict::Waits => self.report(index, now, Cause::BadRequest, detail),
                 }
@@ -192,12 +244,24 @@ impl Worker {
                 }
                 self.report(index, now, cause, detail);
             }
+            Outcome::Misdirected { detail } => {
+                // The client keeps connections: without them it makes another one.
+                self.transport = None;
+                if let Some(again) = self.destinations[index].misdirected(flight.shipment) {
+                    self.destinations[index].refused(again, now);
+                    self.report(index, now, Cause::NotFound, detail);
+                }
+            }
             Outcome::Quota { detail, after } => {
-                match after.filter(|after| *after <= QUOTA_WAIT) {
-                    Some(after) => self.retry(flight, now, Cause::Quota, Some(after)),
-                    None => {
-                        self.destinations[index].out_of_quota(flight.shipment, now + QUOTA_WAIT);
+                let destination = &mut self.destinations[index];
+                let at_least = now + QUOTA_WAIT;
+                match after {
+                    Some(after) if after <= QUOTA_WAIT => {
+                        self.retry(flight, now, Cause::Quota, Some(after));
                     }
+                    Some(_) => destination.out_of_quota(flight.shipment, at_least),
+                    // A time that is past, or none: the allowance may be renewed at any time.
+                    None => destination.waits_for_quota(flight.shipment, at_least),
                 }
                 self.report(index, now, Cause::Quota, detail);
             }

@@ -27,11 +27,12 @@ impl Heartbeat {
         self.due
     }
 
-    /// The record, if it is time for one.
-    pub(super) fn beat(&mut self, now: Instant, stats: &Stats) -> Option<Vec<u8>> {
-        if now < self.due {
-            return None;
-        }
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        now >= self.due
+    }
+
+    /// The record. The next one is due an interval from now.
+    pub(super) fn beat(&mut self, now: Instant, stats: &Stats) -> Vec<u8> {
         self.due = now + self.interval;
         let mut line = Vec::new();
         put_start(&mut line, wall_clock());
@@ -57,7 +58,7 @@ impl Heartbeat {
         line.push(b'}');
         line.extend_from_slice(&self.labels);
         line.extend_from_slice(b"}\n");
-        Some(line)
+        line
     }
 }
 
@@ -90,11 +91,8 @@ mod tests {
         counters.add_dropped(DropReason::QueueFull, 2);
         counters.add_delivered(5);
         let stats = counters.snapshot(|| 10);
-        assert_eq!(
-            heartbeat.beat(start - Duration::from_nanos(1), &stats),
-            None
-        );
-        let line = heartbeat.beat(start, &stats).unwrap();
+        assert!(!heartbeat.is_due(start - Duration::from_nanos(1)) && heartbeat.is_due(start));
+        let line = heartbeat.beat(start, &stats);
         let record: serde_json::Value = serde_json::from_slice(&line).unwrap();
         assert_eq!(
             record["attributes"],
@@ -103,7 +101,6 @@ mod tests {
         );
         assert_eq!(record["service.name"], "s");
         assert!(line.ends_with(b"}\n"));
-        assert_eq!(heartbeat.beat(start + minute / 2, &stats), None);
-        assert!(heartbeat.beat(start + minute, &stats).is_some());
+        assert!(!heartbeat.is_due(start + minute / 2) && heartbeat.is_due(start + minute));
     }
 }

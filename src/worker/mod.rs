@@ -8,11 +8,18 @@ mod batch;
 mod body;
 mod commands;
 mod destination;
+mod digest;
+mod ending;
 mod exchange;
 mod heartbeat;
+mod hedge;
+mod inbox;
+mod isolate;
+mod pace;
 mod report;
 mod response;
 mod size;
+mod streak;
 mod token;
 mod transport;
 mod trouble;
@@ -28,21 +35,23 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use futures_channel::mpsc;
 use futures_util::StreamExt;
-use futures_util::stream::{FusedStream, FuturesUnordered};
+use futures_util::stream::FuturesUnordered;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 pub(crate) use self::batch::{Batcher, Limits};
 pub(crate) use self::body::{Body, Encoder, Layout};
+pub(crate) use self::commands::Flushed;
 use self::commands::{Closing, Flush};
-pub(crate) use self::commands::{Command, Flushed};
 use self::destination::Destination;
 pub(crate) use self::destination::REFUSED_PAUSE;
 use self::exchange::{Attempt, Flight};
 pub(crate) use self::heartbeat::Heartbeat;
-pub(crate) use self::response::{Answer, Outcome, clock_skew, outcome};
+use self::hedge::Hedge;
+use self::inbox::Asked;
+pub(crate) use self::inbox::Inbox;
+pub(crate) use self::response::{Answer, Outcome, Peer, clock_skew, outcome};
 pub(crate) use self::token::bearer;
 pub(crate) use self::transport::{
     Credentials, Settings as TransportSettings, Transport, forwarder, proxy,
@@ -72,6 +81,7 @@ pub(crate) struct Settings {
     pub(crate) transport: TransportSettings,
     pub(crate) encoder: Encoder,
     pub(crate) heartbeat: Option<Heartbeat>,
+    pub(crate) peer: Peer,
 }
 
 /// A dataset and its queue.
@@ -90,6 +100,8 @@ pub(crate) struct Shared {
     pub(crate) signal: Arc<Signal>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) diag: Diag,
+    /// What the worker is asked for.
+    pub(crate) inbox: Inbox,
 }
 
 impl Shared {
@@ -107,12 +119,11 @@ pub(crate) fn spawn(
     settings: Settings,
     sources: Vec<Source>,
     shared: Arc<Shared>,
-    commands: mpsc::UnboundedReceiver<Command>,
 ) -> io::Result<JoinHandle<()>> {
     // With the feature `tracing` of tokio, what it makes and drops is recorded. The application's thread goes on after.
     let _fence = fence::raise_for_now();
     let runtime = runtime(4)?;
-    let mut worker = Worker::new(settings, sources, shared, commands);
+    let mut worker = Worker::new(settings, sources, shared);
     std::thread::Builder::new()
         .name("axiom-layer".into())
         .spawn(move || {
@@ -158,7 +169,7 @@ enum Rest {
 /// Why the worker woke up.
 enum Wake {
     Answer(u64, Result<Answer, NoAnswer>),
-    Command(Option<Command>),
+    Asked(Asked),
     Signal,
     Time,
 }
@@ -167,9 +178,13 @@ struct Worker {
     settings: Settings,
     destinations: Vec<Destination>,
     shared: Arc<Shared>,
-    commands: mpsc::UnboundedReceiver<Command>,
     /// Made when first needed, for loading certificates takes a while.
     transport: Option<Transport>,
+    /// How many there were so far.
+    transports_made: u64,
+    /// The next request needs another one, for a connection of this one may be wedged.
+    is_wedged: bool,
+    hedge: Hedge,
     /// The last answer about the token in use was a refusal.
     is_token_refused: bool,
     attempts: FuturesUnordered<Attempt>,
@@ -185,12 +200,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(
-        settings: Settings,
-        sources: Vec<Source>,
-        shared: Arc<Shared>,
-        commands: mpsc::UnboundedReceiver<Command>,
-    ) -> Self {
+    fn new(settings: Settings, sources: Vec<Source>, shared: Arc<Shared>) -> Self {
         let refused_pause = settings.refused_pause;
         Self {
             settings,
@@ -202,8 +212,10 @@ impl Worker {
                 })
                 .collect(),
             shared,
-            commands,
             transport: None,
+            transports_made: 0,
+            is_wedged: false,
+            hedge: Hedge::default(),
             is_token_refused: false,
             attempts: FuturesUnordered::new(),
             flights: HashMap::new(),
@@ -225,6 +237,7 @@ impl Worker {
         loop {
             let now = Instant::now();
             self.beat(now);
+            self.hedge(now);
             self.send(now);
             if self.answer_commands(now) {
                 return;
@@ -234,7 +247,7 @@ impl Worker {
                     self.conclude(id, answer, Instant::now());
                     self.panics_in_a_row = 0;
                 }
-                Wake::Command(command) => self.accept(command),
+                Wake::Asked(asked) => self.accept(asked, Instant::now()),
                 Wake::Signal => self.woken(Instant::now()),
                 Wake::Time => {}
             }
@@ -253,14 +266,14 @@ impl Worker {
         let mut timer = Box::pin(tokio::time::sleep(wait));
         let was_closing = self.closing.is_some();
         while self.closing.is_some() == was_closing {
-            let command = poll_fn(|cx| {
-                if !was_closing && let Poll::Ready(command) = self.commands.poll_next_unpin(cx) {
-                    return Poll::Ready(Some(command));
+            let asked = poll_fn(|cx| {
+                if !was_closing && let Poll::Ready(asked) = self.shared.inbox.poll(cx) {
+                    return Poll::Ready(Some(asked));
                 }
                 timer.as_mut().poll(cx).map(|()| None)
             });
-            match command.await {
-                Some(command) => self.accept(command),
+            match asked.await {
+                Some(asked) => self.accept(asked, Instant::now()),
                 None => return,
             }
         }
@@ -276,12 +289,17 @@ impl Worker {
         if self.closing.is_some() {
             return;
         }
-        let Some(heartbeat) = &mut self.settings.heartbeat else {
+        // The ledger is summed when it is time, not whenever the worker wakes.
+        let Some(heartbeat) = self
+            .settings
+            .heartbeat
+            .as_mut()
+            .filter(|one| one.is_due(now))
+        else {
             return;
         };
-        if let Some(line) = heartbeat.beat(now, &self.shared.stats()) {
-            self.shared.queues[0].push(&line);
-        }
+        let line = heartbeat.beat(now, &self.shared.stats());
+        self.shared.queues[0].push(&line);
     }
 
     // Waiting.
@@ -300,10 +318,8 @@ impl Worker {
         if let Poll::Ready(Some((id, answer))) = self.attempts.poll_next_unpin(cx) {
             return Poll::Ready(Wake::Answer(id, answer));
         }
-        // Once the guard is gone for good there is nobody to listen to.
-        let is_heard = self.closing.is_none() || !self.commands.is_terminated();
-        if is_heard && let Poll::Ready(command) = self.commands.poll_next_unpin(cx) {
-            return Poll::Ready(Wake::Command(command));
+        if let Poll::Ready(asked) = self.shared.inbox.poll(cx) {
+            return Poll::Ready(Wake::Asked(asked));
         }
         if self.shared.signal.poll_raised(cx).is_ready() {
             return Poll::Ready(Wake::Signal);
@@ -321,14 +337,16 @@ impl Worker {
             Rest::Parked => None,
         };
         let is_asked = !self.flushes.is_empty() || self.closing.is_some();
-        let straggler = is_asked && self.destinations.iter().any(Destination::has_straggler);
+        let mut destinations = self.destinations.iter();
+        let straggler = is_asked && destinations.any(|one| one.has_straggler(now));
         self.destinations
             .iter()
-            .filter_map(Destination::resumes_at)
+            .filter_map(|destination| destination.resumes_at(now))
             .chain(tick)
             .chain(self.closing.as_ref().map(|closing| closing.deadline))
             .chain(straggler.then(|| now + STRAGGLER))
             .chain(self.next_beat())
+            .chain(self.hedge.at().filter(|_| !self.flights.is_empty()))
             .min()
     }
 

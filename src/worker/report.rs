@@ -131,7 +131,9 @@ impl Worker {
         let place = destination.place(index, forwarder.as_deref(), token_file.as_deref());
         let Words { what, fix } = match said {
             Said::Words(words) => words,
-            Said::NoAnswer(NoAnswer { trouble, detail }) => trouble.words(place, &detail),
+            Said::NoAnswer(NoAnswer {
+                trouble, detail, ..
+            }) => trouble.words(place, &detail),
             Said::Detail(detail) => Words::for_answer(cause, place, &detail)
                 .unwrap_or_else(|| Words::new(detail, own_fix(cause, &stats))),
         };
@@ -159,9 +161,9 @@ impl Worker {
 
     /// Producers only count what they drop; the worker speaks of it.
     pub(super) fn report_overflow(&mut self, now: Instant) {
-        let stats = self.shared.stats();
+        let counters = &self.shared.counters;
         let dropped =
-            stats.dropped_for(DropReason::QueueFull) + stats.dropped_for(DropReason::Evicted);
+            counters.dropped_for(DropReason::QueueFull) + counters.dropped_for(DropReason::Evicted);
         if dropped > self.overflow_reported {
             self.overflow_reported = dropped;
             let what = "the queue is full: records come faster than they are delivered";

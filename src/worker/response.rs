@@ -7,6 +7,7 @@ use chrono::DateTime;
 use reqwest::header::{DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use serde_json::Value;
 
+use super::words::EMPTY;
 use crate::config::{HIDDEN, SHORTEST_TOKEN};
 use crate::diag::Cause;
 
@@ -18,7 +19,7 @@ pub(crate) const HINT_CAP: Duration = Duration::from_secs(300);
 const TRUSTED_SKEW: Duration = Duration::from_secs(2);
 
 /// Failures quoted from one answer.
-const SAMPLES: usize = 3;
+const SAMPLES: usize = super::digest::ELEMENTS as usize;
 
 /// Characters quoted from what a server says.
 const QUOTED: usize = 200;
@@ -85,23 +86,46 @@ pub(crate) enum Outcome {
         detail: String,
         after: Option<Duration>,
     },
+    /// Another connection would be the right one.
+    Misdirected { detail: String },
     /// The body was too large.
     Split,
     /// The endpoint can not read it. Perhaps one record is to blame.
     Unreadable { detail: String },
     /// Nothing will be taken until somebody mends the configuration.
     Refused { cause: Cause, detail: String },
-    /// The allowance is used up, until `after` if that is known.
+    /// The allowance is used up, for so long if that is known.
     Quota {
         detail: String,
         after: Option<Duration>,
     },
 }
 
+/// Who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// Axiom, which says how many records it took.
+    Axiom,
+    /// A gateway that passes records on to Axiom. Vector's and Fluent Bit's HTTP sources answer with nothing but a status.
+    Gateway,
+}
+
 /// Reads an answer to a request of `sent` records, received at `now` by our own clock.
-pub(crate) fn outcome(answer: &Answer, sent: u32, now: SystemTime) -> Outcome {
+pub(crate) fn outcome(answer: &Answer, sent: u32, now: SystemTime, peer: Peer) -> Outcome {
     let detail = || explain(answer);
     match answer.status {
+        200..=299 if answer.body.trim_ascii().is_empty() => match peer {
+            Peer::Gateway => Outcome::Accepted {
+                failed: 0,
+                samples: Vec::new(),
+                warnings: Vec::new(),
+            },
+            // Nobody can tell whether the records are stored. Sent again, they would be refused in the same way.
+            Peer::Axiom => Outcome::Refused {
+                cause: Cause::UnexpectedAnswer,
+                detail: detail(),
+            },
+        },
         200..=299 => accepted(answer, sent).unwrap_or_else(|| Outcome::Retry {
             cause: Cause::UnexpectedAnswer,
             detail: detail(),
@@ -126,7 +150,8 @@ pub(crate) fn outcome(answer: &Answer, sent: u32, now: SystemTime) -> Outcome {
                 false,
             ),
         },
-        408 | 500..=599 => Outcome::Retry {
+        // 425: the same request may be sent again, later (RFC 8470, 5.2).
+        408 | 425 | 500..=599 => Outcome::Retry {
             cause: Cause::ServerError,
             detail: detail(),
             after: hint(answer, now, [], true),
@@ -136,8 +161,19 @@ pub(crate) fn outcome(answer: &Answer, sent: u32, now: SystemTime) -> Outcome {
             cause: Cause::Unauthorized,
             detail: detail(),
         },
-        402 | 404 | 405 | 410 | 421 => Outcome::Refused {
+        402 => Outcome::Refused {
+            cause: Cause::Payment,
+            detail: detail(),
+        },
+        404 | 405 | 410 => Outcome::Refused {
             cause: Cause::NotFound,
+            detail: detail(),
+        },
+        // RFC 9110, 15.5.20: over a different connection, the request may be sent again.
+        421 => Outcome::Misdirected { detail: detail() },
+        // Smaller bodies have the same headers.
+        431 => Outcome::Refused {
+            cause: Cause::HeadersTooLarge,
             detail: detail(),
         },
         400..=499 => Outcome::Unreadable { detail: detail() },
@@ -214,7 +250,7 @@ fn explain(answer: &Answer) -> String {
     });
     let said = match message {
         Some(message) => quoted(message),
-        None if body.trim().is_empty() => "an empty body".to_owned(),
+        None if body.trim().is_empty() => EMPTY.to_owned(),
         None => format!("the body {:?}", quoted(body.trim())),
     };
     let trace = answer
@@ -313,7 +349,7 @@ mod tests {
 
     fn read(status: u16, headers: &[(&'static str, &str)], body: &str) -> Outcome {
         let now = UNIX_EPOCH + Duration::from_secs(NOW);
-        outcome(&answer(status, headers, body), 1_000, now)
+        outcome(&answer(status, headers, body), 1_000, now, Peer::Axiom)
     }
 
     fn wait(outcome: &Outcome) -> Option<Duration> {
@@ -333,7 +369,6 @@ mod tests {
             (r#"{"ingested":0,"failed":99999}"#, Some(1_000)),
             (r#"{"ingested":5000,"failed":0}"#, Some(0)),
             (r#"{"ok":true}"#, None),
-            ("", None),
             ("<html>hello</html>", None),
             (r#"{"ingested":1000,"fai"#, None),
             ("[]", None),
@@ -355,6 +390,44 @@ mod tests {
     }
 
     #[test]
+    fn a_status_without_a_body_is_a_refusal_of_axioms_and_a_success_of_a_gateways() {
+        for (status, body) in [(200, ""), (200, " \r\n"), (201, ""), (202, ""), (204, "")] {
+            let answer = answer(status, &[], body);
+            assert!(
+                matches!(
+                    outcome(&answer, 1_000, UNIX_EPOCH, Peer::Axiom),
+                    Outcome::Refused {
+                        cause: Cause::UnexpectedAnswer,
+                        ..
+                    }
+                ),
+                "{status}"
+            );
+            assert!(
+                matches!(
+                    outcome(&answer, 1_000, UNIX_EPOCH, Peer::Gateway),
+                    Outcome::Accepted { failed: 0, .. }
+                ),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_gateway_that_says_more_is_read_as_axiom_is() {
+        let read =
+            |status, body| outcome(&answer(status, &[], body), 10, UNIX_EPOCH, Peer::Gateway);
+        let counted = read(200, r#"{"ingested":7,"failed":3}"#);
+        assert!(matches!(counted, Outcome::Accepted { failed: 3, .. }));
+        for body in ["<html>log in</html>", r#"{"ok":true}"#] {
+            let cause = Cause::UnexpectedAnswer;
+            assert!(matches!(read(200, body), Outcome::Retry { cause: said, .. } if said == cause));
+        }
+        assert!(matches!(read(400, ""), Outcome::Unreadable { .. }));
+        assert!(matches!(read(503, ""), Outcome::Retry { .. }));
+    }
+
+    #[test]
     fn hiding_the_token_leaves_the_meaning_of_an_answer() {
         let body = r#"{"ingested":999,"failed":1,"failures":[{"error":"xaat-0123456789ab"}]}"#;
         for (token, quote) in [
@@ -366,7 +439,7 @@ mod tests {
             answer.hide(token);
             let Outcome::Accepted {
                 failed, samples, ..
-            } = outcome(&answer, 1_000, UNIX_EPOCH)
+            } = outcome(&answer, 1_000, UNIX_EPOCH, Peer::Axiom)
             else {
                 panic!("a 200 that counts is an answer");
             };
@@ -384,7 +457,8 @@ mod tests {
         ] {
             let mut answer = answer(401, &[], said);
             answer.hide(token);
-            let Outcome::Refused { detail, .. } = outcome(&answer, 1_000, UNIX_EPOCH) else {
+            let Outcome::Refused { detail, .. } = outcome(&answer, 1_000, UNIX_EPOCH, Peer::Axiom)
+            else {
                 panic!("a 401 refuses");
             };
             assert_eq!(detail, "HTTP 401: no such token: (hidden)");
@@ -408,7 +482,7 @@ mod tests {
 
     #[test]
     fn every_status_has_its_outcome() {
-        for status in [408, 500, 501, 502, 503, 504, 599] {
+        for status in [408, 425, 500, 501, 502, 503, 504, 599] {
             assert!(
                 matches!(
                     read(status, &[], ""),
@@ -436,13 +510,18 @@ mod tests {
         for (status, expected) in [
             (401, Cause::Unauthorized),
             (403, Cause::Unauthorized),
+            (402, Cause::Payment),
             (404, Cause::NotFound),
             (405, Cause::NotFound),
+            (410, Cause::NotFound),
+            (431, Cause::HeadersTooLarge),
         ] {
             assert!(
-                matches!(read(status, &[], ""), Outcome::Refused { cause, .. } if cause == expected)
+                matches!(read(status, &[], ""), Outcome::Refused { cause, .. } if cause == expected),
+                "{status}"
             );
         }
+        assert!(matches!(read(421, &[], ""), Outcome::Misdirected { .. }));
         for status in [400, 415, 422] {
             assert!(matches!(read(status, &[], ""), Outcome::Unreadable { .. }));
         }
@@ -486,7 +565,12 @@ mod tests {
             wait(&read(430, &[("x-ingestlimit-reset", &far)], "")),
             seconds(315_360_000)
         );
+        assert_eq!(
+            wait(&read(430, &[("x-ingestlimit-reset", &past)], "")),
+            None
+        );
         assert_eq!(wait(&read(503, &[("retry-after", "7")], "")), seconds(7));
+        assert_eq!(wait(&read(425, &[("retry-after", "7")], "")), seconds(7));
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::time::Instant;
 use reqwest::header::HeaderValue;
 
 use super::Worker;
-use super::destination::{Destination, Why};
+use super::destination::Destination;
+use super::pace::Why;
 
 impl Worker {
     pub(super) fn is_any_refused(&self, now: Instant) -> bool {

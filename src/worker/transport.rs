@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
@@ -10,6 +10,7 @@ use reqwest::header::{
 use reqwest::{Client, ClientBuilder, Url, redirect, retry};
 
 use super::body::Body;
+use super::digest::Digest;
 use super::response::Answer;
 use super::trouble::{self, NoAnswer};
 use crate::config::TokenFile;
@@ -18,8 +19,16 @@ use crate::config::TokenFile;
 /// connection and no answer can be told apart.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An answer is read no further. One that tells of 10,000 failures has about a megabyte.
-const ANSWER_BYTES: usize = 2 * 1024 * 1024;
+/// An HTTP/2 connection that shows no sign of life for this part of a request's time, while one is under way, is asked for one
+/// (PING). It has the other part of that time to give it: a server that is busy may take a while. So a dead connection is noticed
+/// before the request ends.
+const PING_AFTER: f64 = 0.25;
+const PONG_WITHIN: f64 = 0.5;
+/// Neither is shorter than this, nor longer.
+const PING_TIMES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(10));
+
+/// How far the endpoint may send ahead of what is read, over HTTP/2: answers are short, and memory is bounded.
+const ANSWER_WINDOW: u32 = 64 * 1024;
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
@@ -93,6 +102,12 @@ impl Transport {
             .retry(retry::never())
             .connect_timeout(CONNECT_TIMEOUT.min(settings.request_timeout / 2))
             .timeout(settings.request_timeout)
+            // A connection without requests is not asked: a program with nothing to deliver does not wake up.
+            .http2_keep_alive_while_idle(false)
+            .http2_keep_alive_interval(ping_time(settings.request_timeout, PING_AFTER))
+            .http2_keep_alive_timeout(ping_time(settings.request_timeout, PONG_WITHIN))
+            .http2_initial_stream_window_size(ANSWER_WINDOW)
+            .http2_initial_connection_window_size(16 * ANSWER_WINDOW)
             .tcp_nodelay(true);
         if settings.is_loopback {
             builder = builder.no_proxy();
@@ -122,20 +137,23 @@ impl Transport {
         let mut response = request.send().await.map_err(&no_answer)?;
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
-        let mut body = BytesMut::new();
+        let mut digest = Digest::default();
         while let Some(chunk) = response.chunk().await.map_err(&no_answer)? {
-            let room = ANSWER_BYTES.saturating_sub(body.len());
-            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if body.len() >= ANSWER_BYTES {
+            if !digest.take(&chunk) {
                 break;
             }
         }
         Ok(Answer {
             status,
             headers,
-            body: Bytes::from(body),
+            body: Bytes::from(digest.into_kept()),
         })
     }
+}
+
+fn ping_time(request_timeout: Duration, part: f64) -> Duration {
+    let (least, most) = PING_TIMES;
+    request_timeout.mul_f64(part).clamp(least, most)
 }
 
 /// The `host` and port of the proxy that requests to `url` go through, by the rules that the client follows.

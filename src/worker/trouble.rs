@@ -74,6 +74,8 @@ pub(crate) enum Trouble {
     TooMany,
     /// A connection, but no answer in time.
     Timeout,
+    /// The other side said that it did not process the request, or the request never left.
+    Unprocessed,
 }
 
 /// Why there is no answer.
@@ -82,6 +84,8 @@ pub(crate) struct NoAnswer {
     pub(crate) trouble: Trouble,
     /// The client's own words.
     pub(crate) detail: String,
+    /// The same may be sent again at once.
+    pub(crate) is_unprocessed: bool,
 }
 
 impl NoAnswer {
@@ -89,6 +93,7 @@ impl NoAnswer {
         Self {
             trouble: system::files().unwrap_or(Trouble::Client),
             detail,
+            is_unprocessed: false,
         }
     }
 
@@ -97,12 +102,14 @@ impl NoAnswer {
         Self {
             trouble: Trouble::Proxy,
             detail,
+            is_unprocessed: false,
         }
     }
 
     /// `proxy`: the host and port through which the request went, if it did not go straight.
     pub(super) fn of(error: reqwest::Error, proxy: Option<(String, u16)>) -> Self {
         let trouble = trouble(&error, proxy.is_some());
+        let is_unprocessed = is_unprocessed(&error);
         // The system may have given up before any time-out of ours.
         let is_systems = causes(&error)
             .filter_map(system::error)
@@ -110,13 +117,20 @@ impl NoAnswer {
         let mut detail = match trouble {
             _ if is_systems => explain(error),
             Trouble::ConnectTimeout => "no connection within the time-out".to_owned(),
+            Trouble::Timeout if is_unanswered_ping(&error) => {
+                "no answer to a ping on the connection".to_owned()
+            }
             Trouble::Timeout => "no answer within the request time-out".to_owned(),
             _ => explain(error),
         };
         if let (Trouble::Proxy, Some((host, port))) = (trouble, proxy) {
             detail = format!("{detail} (proxy {host}:{port})");
         }
-        Self { trouble, detail }
+        Self {
+            trouble,
+            detail,
+            is_unprocessed,
+        }
     }
 }
 
@@ -160,6 +174,8 @@ fn trouble(error: &reqwest::Error, is_proxied: bool) -> Trouble {
         Trouble::Timeout
     } else if let Some(error) = causes(error).find_map(|error| error.downcast_ref()) {
         http2(error)
+    } else if is_unprocessed(error) {
+        Trouble::Unprocessed
     } else if connection() == Some(Trouble::NoRoute) {
         Trouble::NoRoute
     } else if NOT_HTTP.iter().any(|words| said.contains(words)) {
@@ -177,6 +193,29 @@ const NOT_HTTP: [&str; 5] = [
     "message head is too large",
     "Invalid chunk",
 ];
+
+/// What hyper says of a request that it still had when its connection came to an end. Its types are not ours.
+const NEVER_SENT: [&str; 2] = ["operation was canceled", "dispatch task is gone"];
+
+/// The other side did not process the request, or it never left, so that it may go again at once.
+///
+/// A stream that GOAWAY ends lies behind the last one that the server processed: those before it go on, or end with the connection.
+fn is_unprocessed(error: &reqwest::Error) -> bool {
+    if error.is_connect() || error.is_timeout() {
+        return false;
+    }
+    let http2: Option<&h2::Error> = causes(error).find_map(|error| error.downcast_ref());
+    let Some(error) = http2 else {
+        return causes(error).any(|error| {
+            let said = error.to_string();
+            NEVER_SENT.iter().any(|words| said.contains(words))
+        });
+    };
+    // Not processed either, but the server asks for fewer requests, so none is sent at once.
+    let is_too_many = error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);
+    let is_refused = error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    error.is_remote() && is_refused && !is_too_many
+}
 
 fn http2(error: &h2::Error) -> Trouble {
     use h2::Reason;
@@ -202,8 +241,15 @@ fn http2(error: &h2::Error) -> Trouble {
             | Reason::FRAME_SIZE_ERROR
             | Reason::COMPRESSION_ERROR,
         ) => Trouble::Http2,
+        Some(Reason::REFUSED_STREAM) => Trouble::Unprocessed,
+        _ if error.is_go_away() => Trouble::Unprocessed,
         _ => Trouble::Closed,
     }
+}
+
+/// hyper calls this a time-out too.
+fn is_unanswered_ping(error: &reqwest::Error) -> bool {
+    causes(error).any(|error| error.to_string() == "keep-alive timed out")
 }
 
 /// The error's causes. `source` of an `io::Error` leaves out the error that it wraps, so that is looked into.
@@ -386,6 +432,12 @@ impl Trouble {
                 format!("{host} is connected and silent: {detail}"),
                 format!(
                     "see whether the endpoint is overloaded or a proxy or firewall swallows requests; check the address ({ADDRESS}); raise request_timeout if it is merely slow"
+                ),
+            ),
+            Self::Unprocessed => Words::new(
+                format!("{host} turns requests away unread, time after time: {detail}"),
+                format!(
+                    "see whether the endpoint, or the proxy before it, is overloaded or restarts all the time; check the address ({ADDRESS})"
                 ),
             ),
         }

@@ -12,6 +12,9 @@ use crate::diag::Cause;
 pub(crate) const ADDRESS: &str =
     "AXIOM_URL, AXIOM_EDGE or AXIOM_EDGE_URL, or the setter of that name";
 
+/// How a body without content is called.
+pub(super) const EMPTY: &str = "an empty body";
+
 /// Where records go, as messages call it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
@@ -93,6 +96,14 @@ impl Words {
                 format!("the ingest allowance of the account is used up: {detail}"),
                 "raise the account's allowance or record less",
             ),
+            Cause::Payment => Self::new(
+                format!("{host} wants the account to be paid for: {detail}"),
+                "see the account's plan and payment in the Axiom console (Settings > Billing)",
+            ),
+            Cause::HeadersTooLarge => Self::new(
+                format!("{host} finds the headers of the requests too large: {detail}"),
+                "set fewer or shorter tags and resource attributes, which travel in a header, or let them travel in the records (.tags_in_records(true)); or raise the limit of the proxy before the endpoint",
+            ),
             Cause::Unauthorized => Self::new(
                 format!("the token may not ingest into {name}: {detail}"),
                 match place.token_file {
@@ -127,6 +138,15 @@ impl Words {
                 format!("{host}: {detail}"),
                 "record smaller values, or raise the limit of the endpoint or of the proxy before it",
             ),
+            // A status of success, with nothing that says how many records were stored.
+            Cause::UnexpectedAnswer if detail.starts_with("HTTP 2") && detail.contains(EMPTY) => {
+                Self::new(
+                    format!("{host} does not say whether it stored the records: {detail}"),
+                    format!(
+                        "if a gateway that passes records on to Axiom is meant to answer here, as Vector or Fluent Bit, say so (AXIOM_GATEWAY=true or .gateway(true)); else check the address ({ADDRESS})"
+                    ),
+                )
+            }
             Cause::UnexpectedAnswer => Self::new(
                 format!("{host} does not answer as Axiom does: {detail}"),
                 format!(

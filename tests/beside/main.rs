@@ -11,6 +11,8 @@ mod common;
 
 mod composed;
 mod console;
+mod registries;
+mod threads;
 
 use std::time::Duration;
 

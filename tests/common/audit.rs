@@ -59,6 +59,7 @@ impl Held {
             held.seqs.push(seq.as_u64().unwrap());
         }
         for request in server.requests() {
+            assert!(request.http2 || !server.url().starts_with("https"));
             let fault = request.fault.unwrap_or_default();
             match AMBIGUOUS.iter().any(|name| fault.starts_with(name)) {
                 true => held.unclear += request.ingested as u64,

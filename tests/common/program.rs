@@ -21,8 +21,34 @@ pub(crate) const LONG: Duration = Duration::from_secs(30);
 /// What a deadline may be overdrawn by: the time the worker has for its last word.
 pub(crate) const GRACE: Duration = Duration::from_millis(500);
 
+/// Set for a process whose endpoints speak HTTP/2 over TLS: the file of certificates that it trusts.
+pub(crate) const OVER_HTTP2: &str = "AXIOM_LAYER_TEST_OVER_HTTP2";
+
+pub(crate) fn is_over_http2() -> bool {
+    std::env::var_os(OVER_HTTP2).is_some()
+}
+
 pub(crate) fn server() -> Server {
-    Server::start().unwrap()
+    server_options().start().unwrap()
+}
+
+/// An endpoint that is yet to start. It speaks HTTP/1.1 in the clear, unless the process is one for HTTP/2 over TLS.
+pub(crate) fn server_options() -> axiom_local::Builder {
+    let options = Server::builder();
+    match std::env::var_os(OVER_HTTP2) {
+        Some(trusted) => options.tls(true).ca_file(trusted),
+        None => options,
+    }
+}
+
+/// The address of an endpoint that starts later, if at all.
+pub(crate) fn url_of(port: u16) -> String {
+    if is_over_http2() {
+        // The issuer is trusted before that.
+        drop(server());
+        return format!("https://127.0.0.1:{port}");
+    }
+    format!("http://127.0.0.1:{port}")
 }
 
 /// A layer that hands over quickly, and keeps quiet on stderr.
@@ -71,6 +97,12 @@ impl Said {
             .wait_timeout_while(all.lock().unwrap(), LONG, silent)
             .unwrap();
         assert!(!waited.1.timed_out(), "nothing was said");
+    }
+
+    /// Every message in full.
+    pub(crate) fn all(&self) -> Vec<String> {
+        let all = self.0.0.lock().unwrap();
+        all.iter().map(Diagnostic::to_string).collect()
     }
 
     pub(crate) fn causes(&self) -> Vec<Cause> {

@@ -10,7 +10,10 @@ mod clock;
 #[path = "../common/program.rs"]
 mod common;
 mod endpoints;
+mod gateway;
 mod guard;
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+mod http2;
 mod layers;
 mod limits;
 mod memory;
@@ -19,11 +22,11 @@ mod process;
 mod quiet;
 mod refused;
 #[path = "../common/relay.rs"]
-#[expect(dead_code, reason = "the other binaries need the rest")]
 mod relay;
 mod retry;
 mod rotated;
 mod slow;
+mod storms;
 mod threads;
 #[path = "../common/work.rs"]
 mod work;

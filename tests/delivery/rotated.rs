@@ -8,7 +8,7 @@ use std::time::Duration;
 use axiom_layer::{Builder, Cause, DropReason};
 use axiom_local::Server;
 
-use crate::common::{DATASET, GRACE, LONG, Program, timed};
+use crate::common::{DATASET, GRACE, LONG, Program, server_options, timed};
 
 const OLD: &str = "xaat-00000000-old0-old0-old0-000000000000";
 const NEW: &str = "xaat-11111111-new1-new1-new1-111111111111";
@@ -41,7 +41,7 @@ impl Drop for Secret {
 
 /// One that takes the new token alone.
 fn server() -> Server {
-    Server::builder().token(NEW).start().unwrap()
+    server_options().token(NEW).start().unwrap()
 }
 
 /// A program with the token of this file, whose records leave when it is told to.

@@ -121,7 +121,27 @@ fn each_answer_has_its_diagnosis_and_its_fix() {
             Fault::garbage(""),
             Problem::NotAxiom,
             "an empty body",
+            "AXIOM_GATEWAY=true",
+        ),
+        (
+            Fault::status(204).body(""),
+            Problem::NotAxiom,
+            "does not say whether it stored",
             "AXIOM_URL",
+        ),
+        (Fault::status(402), Problem::Payment, "paid for", "Billing"),
+        (Fault::status(421), Problem::NotFound, "421", "the address"),
+        (
+            Fault::status(425),
+            Problem::ServerError,
+            "425",
+            "nothing to do",
+        ),
+        (
+            Fault::status(431),
+            Problem::HeadersTooLarge,
+            "headers",
+            "tags_in_records",
         ),
         (
             Fault::garbage("{\"ok\":true}"),

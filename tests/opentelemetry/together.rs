@@ -12,7 +12,7 @@ use tracing::{Instrument, info, info_span};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry;
 
-use crate::Exporter;
+use crate::{Exporter, no_tokio};
 
 /// Apart by more than a busy machine puts between two layers that hear of the same moment.
 const STEP: Duration = Duration::from_millis(40);
@@ -114,7 +114,11 @@ fn told() -> (Told, Told) {
         .unwrap();
     // Ours first: it knows the span before theirs begins one.
     let opentelemetry = tracing_opentelemetry::layer().with_tracer(provider.tracer("compare"));
-    tracing::subscriber::with_default(registry().with(axiom).with(opentelemetry), program);
+    let both = registry()
+        .with(no_tokio::filter())
+        .with(axiom)
+        .with(opentelemetry);
+    tracing::subscriber::with_default(both, program);
     guard.shutdown(Duration::from_secs(30)).unwrap();
     let theirs = exporter.0.lock().unwrap();
     let theirs = theirs.iter().map(|span: &SpanData| {

@@ -4,6 +4,8 @@
 
 mod app;
 mod ends;
+#[cfg(target_os = "linux")]
+mod first;
 #[cfg(unix)]
 mod forks;
 mod late;

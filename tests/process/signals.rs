@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axiom_local::Fault;
 
-use crate::app::{App, PATIENCE, assert_holds, server};
+use crate::app::{App, PATIENCE, assert_holds, seqs, server};
 
 #[test]
 fn a_signal_that_nobody_handles_ends_the_process_after_delivery() {
@@ -110,4 +110,50 @@ fn an_ignored_signal_stays_ignored() {
     ended.assert_ended_well();
     assert!(ended.lines.contains(&"still here".to_owned()));
     assert_holds(&server, 0..1_000);
+}
+
+#[test]
+fn an_application_that_took_a_signal_and_aborts_later_loses_nothing() {
+    let server = server();
+    let mut app = App::start(&server, "signal hooks handler=then-abort");
+    app.wait_for("ready");
+    app.signal("TERM");
+    let ended = app.end();
+    assert_eq!(ended.status.signal(), Some(6), "{}", ended.stderr);
+    assert_holds(&server, 0..1_000);
+}
+
+/// As a program that daemonizes does, or one that is careful before it starts another.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_ends_a_process_that_closed_every_descriptor_and_writes_into_no_file() {
+    let path = std::env::temp_dir().join(format!("axiom-layer-signal-{}", std::process::id()));
+    std::fs::write(&path, "").unwrap();
+    let server = server();
+    let words = format!("signal hooks handler=closes-all file={}", path.display());
+    let mut app = App::start(&server, &words);
+    app.wait_for("ready");
+    app.signal("TERM");
+    let ended = app.end();
+    let written = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(ended.status.signal(), Some(15), "{}", ended.stderr);
+    assert_eq!(written, b"");
+}
+
+#[test]
+fn what_is_recorded_while_a_signal_ends_the_process_is_delivered_or_told() {
+    let server = server();
+    let mut app = App::start(&server, "signal hooks handler=goes-on");
+    app.wait_for("ready");
+    app.signal("TERM");
+    let ended = app.end();
+    assert_eq!(ended.status.signal(), Some(15), "{}", ended.stderr);
+    let seqs = seqs(&server);
+    let delivered = seqs.len() as u64;
+    assert!(delivered >= 1_000);
+    // Without a gap: what came after the end is all that is missing, and was told.
+    assert_eq!(seqs, (0..delivered).collect::<Vec<_>>());
+    let told = "records were made while a signal ended the process";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
 }

@@ -79,6 +79,32 @@ fn a_panic_whose_payload_panics_when_dropped_is_survived() {
 }
 
 #[test]
+fn an_error_whose_source_panics_with_such_a_payload_is_survived() {
+    #[derive(Debug)]
+    struct Sourceless;
+    struct Payload;
+    impl Drop for Payload {
+        fn drop(&mut self) {
+            panic!("again");
+        }
+    }
+    impl fmt::Display for Sourceless {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("sourceless")
+        }
+    }
+    impl Error for Sourceless {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            std::panic::resume_unwind(Box::new(Payload))
+        }
+    }
+    let records = between(|| info!(error = &Sourceless as &dyn Error, last = 1, "error"));
+    let event = attributes(records.event("error"));
+    assert_eq!(event["exception.message"], "sourceless");
+    assert_eq!(event["last"], 1);
+}
+
+#[test]
 fn a_value_that_fails_to_format_is_marked() {
     let bad = doing(|f: &mut fmt::Formatter<'_>| {
         f.write_str("some")?;

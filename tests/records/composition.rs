@@ -262,6 +262,32 @@ fn a_layer_that_is_exchanged_while_spans_are_open_leaves_no_trace_in_its_success
     assert_eq!(second.span("new").get("parent_span_id"), None);
 }
 
+#[test]
+fn a_layer_that_was_away_while_a_span_closed_forgets_it_when_its_place_is_used_again() {
+    let (layer, run) = Run::start();
+    let (reloadable, handle) = reload::Layer::new(Some(layer));
+    // The registry gives an id again after 8,192 spans in one place.
+    let spans = 20_000;
+    with_default(registry().with(reloadable), || {
+        let old = info_span!("old");
+        let mut away = None;
+        handle.modify(|layer| away = layer.take()).unwrap();
+        drop(old);
+        handle.modify(|layer| *layer = away.take()).unwrap();
+        for number in 0..spans {
+            info_span!("new", number).in_scope(|| ());
+        }
+    });
+    assert_eq!(run.guard.stats().open_spans(), 0);
+    let records = run.finish();
+    let mut numbers: Vec<_> = records
+        .spans()
+        .map(|span| attributes(span)["number"].as_u64().unwrap())
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..spans).collect::<Vec<_>>());
+}
+
 #[derive(Clone, Default)]
 struct Console(Arc<Mutex<Vec<u8>>>);
 

@@ -75,6 +75,9 @@ fn a_name_that_the_application_gave_an_event_is_sent_and_one_that_a_macro_made_i
         "span_id",
         "attributes",
         "service.name",
+        "service.instance.id",
+        "resource.host.name",
+        "resource.process.pid",
     ];
     assert_eq!(keys.len(), expected.len(), "{keys:?}");
     assert!(

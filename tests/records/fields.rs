@@ -4,11 +4,13 @@ use std::error::Error;
 use std::fmt;
 use std::num::{NonZeroU8, Wrapping};
 
+use axiom_layer::SpanExt;
 use serde_json::{Value, json};
 use tracing::field::Empty;
 use tracing::{info, info_span};
 
 use crate::common::{attributes, recorded, recorded_with};
+use crate::made;
 
 #[derive(Debug)]
 struct Failure {
@@ -341,5 +343,23 @@ fn of_a_repeated_field_the_last_value_is_sent_once() {
     assert!(
         line.contains(r#""attributes":{"a":"two","c":3,"b":4}"#),
         "{line}"
+    );
+}
+
+#[test]
+fn an_attribute_may_have_the_name_of_a_field_beyond_those_that_are_told_apart() {
+    let names = (0..260).map(|number| format!("field-{number}"));
+    let fields: Vec<(_, Box<dyn tracing::Value>)> =
+        names.map(|name| (name, Box::new(Empty) as _)).collect();
+    let records = recorded(|| {
+        let span = made::span("span", &fields);
+        span.record("field-0", 1);
+        span.set_attribute("field-258", 2);
+        span.record("field-0", 3);
+        span.record("field-0", 4);
+    });
+    assert_eq!(
+        Value::from(attributes(records.span("span"))),
+        json!({ "field-0": 4, "field-258": 2 })
     );
 }

@@ -2,7 +2,8 @@
 //!
 //! 20 seconds, in which refusals are probed every second; `AXIOM_SOAK_SECONDS=1800 cargo test --test soak` for half an hour.
 //! From 120 on, refusals rest for their 30 seconds, and the account's allowance is used up for a while too. `AXIOM_SOAK_SEED`
-//! chooses other faults. The producer is a process of its own, so that its memory is measured alone.
+//! chooses other faults. The producer is a process of its own, so that its memory is measured alone. `AXIOM_SOAK_HTTP2=1` runs it
+//! over HTTP/2 with TLS, with faults of HTTP/2 among the others.
 
 mod plan;
 mod producer;
@@ -60,10 +61,18 @@ fn the_ledger_is_exact_and_memory_flat_under_random_faults() {
         return producer::run(&url, seconds());
     }
     let seed = set("AXIOM_SOAK_SEED", SEED);
-    let server = Server::builder().max_bytes_kept(1 << 30).start().unwrap();
-    let mut plan = Plan::new(seed, seconds());
+    let over_http2 = set("AXIOM_SOAK_HTTP2", 0) == 1;
+    let server = Server::builder().max_bytes_kept(1 << 30).tls(over_http2);
+    let server = server.start().unwrap();
+    let mut plan = Plan::new(seed, seconds(), over_http2);
     plan.hold(&server);
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    if let Some(trusted) = server.ca_file() {
+        command
+            .env("SSL_CERT_FILE", trusted)
+            .env_remove("SSL_CERT_DIR");
+    }
+    let mut child = command
         .args(["--exact", "--nocapture"])
         .arg("the_ledger_is_exact_and_memory_flat_under_random_faults")
         .env(PRODUCER, server.url())
@@ -101,6 +110,8 @@ fn the_ledger_is_exact_and_memory_flat_under_random_faults() {
     assert!(reader.join().unwrap());
     assert!(child.wait().unwrap().success());
 
+    let by_http2 = server.requests().iter().filter(|one| one.http2).count();
+    assert_eq!(by_http2 > 0, over_http2);
     let injected = plan::injected(&server);
     eprintln!(
         "seed {seed}: {} requests, {injected:?}",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use axiom_local::{Fault, Server};
+use axiom_local::{Fault, Server, StreamError};
 use rand::rngs::SmallRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
@@ -25,9 +25,9 @@ const OVER: &str = "over";
 type Chance = (&'static str, f64, Fault);
 
 /// What a retry mends.
-fn passing() -> Vec<Chance> {
+fn passing(over_http2: bool) -> Vec<Chance> {
     let after = |code, seconds: &str| Fault::status(code).header("Retry-After", seconds);
-    vec![
+    let mut passing = vec![
         ("status 500", 2.0, Fault::status(500)),
         ("status 503", 2.0, Fault::status(503)),
         ("status 502", 1.5, Fault::status(502)),
@@ -55,7 +55,21 @@ fn passing() -> Vec<Chance> {
             0.5,
             Fault::status(302).header("Location", "/login"),
         ),
-    ]
+    ];
+    if over_http2 {
+        let reset = Fault::reset_stream;
+        passing.extend([
+            ("go_away", 1.5, Fault::go_away()),
+            ("go_away_gracefully", 1.5, Fault::go_away_gracefully()),
+            ("reset_stream refused", 1.5, reset(StreamError::Refused)),
+            ("reset_stream cancel", 1.0, reset(StreamError::Cancel)),
+            ("reset_stream internal", 1.0, reset(StreamError::Internal)),
+            ("shut_window", 0.5, Fault::shut_window()),
+            ("ignore_pings", 0.5, Fault::ignore_pings()),
+            ("black_hole", 0.5, Fault::black_hole()),
+        ]);
+    }
+    passing
 }
 
 /// What may make a single record wait as long as a refusal does, so not at the very end.
@@ -125,6 +139,7 @@ fn refusals() -> Vec<(&'static str, Fault)> {
 pub(crate) struct Plan {
     random: SmallRng,
     seed: u64,
+    over_http2: bool,
     /// By the second in which it happens, soonest last.
     refusals: Vec<(u64, Fault)>,
     /// Every kind that is to be seen.
@@ -139,9 +154,9 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(seed: u64, seconds: u64) -> Self {
+    pub(crate) fn new(seed: u64, seconds: u64, over_http2: bool) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
-        let mut kinds: HashSet<_> = passing()
+        let mut kinds: HashSet<_> = passing(over_http2)
             .into_iter()
             .chain(halving())
             .map(|(name, ..)| name)
@@ -152,7 +167,8 @@ impl Plan {
         let pace = Pace::of(seconds);
         // In a long run also what costs records, which rests for a minute.
         if pace.has_quota {
-            round.push(("status 430", Fault::status(430)));
+            let for_days = Fault::status(430).header("Retry-After", "864000");
+            round.push(("status 430", for_days));
         }
         let (mut scheduled, mut costs_records) = (Vec::new(), false);
         let mut start = pace.first;
@@ -171,6 +187,7 @@ impl Plan {
         Self {
             random,
             seed,
+            over_http2,
             refusals: scheduled,
             kinds,
             costs_records,
@@ -187,7 +204,7 @@ impl Plan {
 
     pub(crate) fn start(&mut self, server: &Server) {
         server.always(None);
-        let mut all = passing();
+        let mut all = passing(self.over_http2);
         all.extend(halving());
         self.by_chance(server, &all);
         self.deal(server, all);
@@ -205,7 +222,7 @@ impl Plan {
             server.fault(fault);
         }
         if server.requests_seen() >= self.dealt {
-            let mut all = passing();
+            let mut all = passing(self.over_http2);
             all.extend(halving());
             self.deal(server, all);
             if second >= self.limits_from && self.missing(server).any(|kind| kind == OVER) {
@@ -217,8 +234,9 @@ impl Plan {
     /// From now on only what retries mend.
     pub(crate) fn end(&mut self, server: &Server) {
         server.no_faults();
-        self.by_chance(server, &passing());
-        self.deal(server, passing());
+        let passing = passing(self.over_http2);
+        self.by_chance(server, &passing);
+        self.deal(server, passing);
     }
 
     fn by_chance(&mut self, server: &Server, faults: &[Chance]) {

@@ -74,6 +74,68 @@ fn attributes_follow_the_placement_and_the_limits() {
 }
 
 #[test]
+fn the_attributes_of_opentelemetry_are_as_short_as_the_fields() {
+    let huge = "x".repeat(300_000);
+    let records = record(|| {
+        let span = info_span!("span");
+        for name in ["otel.name", "otel.status_description", "a", "b"] {
+            span.set_attribute(name, huge.as_str());
+        }
+        span.set_attribute("otel.kind", huge.as_str());
+        span.set_attribute("otel.status_code", "error");
+    });
+    let span = records.spans().next().unwrap();
+    assert!(span.size() <= 1_000_000, "{} bytes", span.size());
+    assert!(text(span, "name").len() <= 1_024 + "…".len());
+    assert!(text(span, "status.message").len() <= 4_096 + "…".len());
+    // The name, the description, the kind, and both attributes.
+    assert_eq!(number(span, "incomplete"), 5);
+}
+
+#[test]
+fn an_exception_that_was_set_goes_before_that_of_an_error() {
+    let placements = [
+        FieldPlacement::Attributes,
+        FieldPlacement::Otlp,
+        FieldPlacement::TopLevel,
+    ];
+    for placement in placements {
+        let records = record_with(
+            |builder| builder.field_placement(placement),
+            || {
+                let error = std::fmt::Error;
+                let error = &error as &(dyn std::error::Error + 'static);
+                let before = info_span!("before", error = Empty);
+                before.set_attribute("exception.message", "set");
+                before.record("error", error);
+                let after = info_span!("after", error);
+                after.set_attribute("exception.message", "set");
+                drop(info_span!("without", error));
+            },
+        );
+        for (name, expected) in [
+            ("before", (Some("set"), None)),
+            ("after", (Some("set"), None)),
+            ("without", (None, Some("Error"))),
+        ] {
+            let span = records.span(name);
+            let field = |field: &str| {
+                let below = format!("attributes.{field}");
+                span.get(field)
+                    .or_else(|| span.get(&below))
+                    .and_then(Value::as_str)
+            };
+            let message = field("exception.message").filter(|message| *message == "set");
+            assert_eq!(
+                (message, field("exception.type")),
+                expected,
+                "{placement:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn events_inherit_what_was_set() {
     let records = record_with(
         |builder| builder.span_fields_on_events(true),

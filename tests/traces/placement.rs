@@ -136,6 +136,21 @@ fn the_otlp_split_has_conventional_names_apart_from_all_others() {
 }
 
 #[test]
+fn an_event_that_describes_an_exception_has_nothing_of_the_spans_exception() {
+    let records = record_with(
+        |builder| builder.span_fields_on_events(true),
+        || {
+            let span = info_span!("span", exception.type = "Outer", a = 1);
+            span.in_scope(|| error!(exception.message = "inner", "failed"));
+        },
+    );
+    assert_eq!(
+        Value::from(attributes(records.event("failed"))),
+        json!({ "exception.message": "inner", "a": 1 })
+    );
+}
+
+#[test]
 fn an_event_has_the_nearest_value_of_each_field_around_it() {
     let records = record_with(
         |builder| builder.span_fields_on_events(true),

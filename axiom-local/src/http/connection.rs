@@ -7,18 +7,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
+use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use super::service;
+use super::{http1, http2};
 use crate::server::Shared;
+#[cfg(feature = "tls")]
+use crate::tls::{HTTP2, Tls};
 
-/// Labels beyond the contract's size must still arrive, to be reported.
-const MAX_HEADER_BYTES: u32 = 256 * 1024;
+/// What a client that speaks HTTP/2 sends first (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How to end a connection.
 #[derive(Debug, Clone, Copy)]
@@ -54,29 +55,20 @@ impl Scissors {
     }
 }
 
-/// Serves a connection to its end.
-pub(crate) async fn run(stream: TcpStream, shared: Arc<Shared>) {
+/// Serves a connection to its end. `number` counts the connections of the server.
+pub(crate) async fn run(stream: TcpStream, number: u64, shared: Arc<Shared>) {
     // Without it small answers may wait for an acknowledgement; where it fails they just wait.
     drop(stream.set_nodelay(true));
     let stream = Arc::new(stream);
     let scissors = Arc::new(Scissors::default());
-    let service = hyper::service::service_fn({
-        let scissors = Arc::clone(&scissors);
-        move |request| service::answer(request, Arc::clone(&shared), Arc::clone(&scissors))
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().max_buf_size(1024 * 1024);
-    builder
-        .http2()
-        .max_header_list_size(MAX_HEADER_BYTES)
-        .initial_stream_window_size(1024 * 1024)
-        .initial_connection_window_size(4 * 1024 * 1024);
-    let io = TokioIo::new(Wire(Arc::clone(&stream)));
     let how = {
-        let connection = builder.serve_connection(io, service);
+        let tools = Tools {
+            number,
+            shared,
+            scissors: Arc::clone(&scissors),
+        };
         tokio::select! {
-            // An error is the client's: it went away, or it speaks no HTTP.
-            _ = connection => return,
+            () = serve(Wire::new(Arc::clone(&stream)), tools) => return,
             how = scissors.wanted() => how,
         }
     };
@@ -87,18 +79,56 @@ pub(crate) async fn run(stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
+/// What the requests of a connection have in common.
+#[derive(Debug, Clone)]
+pub(super) struct Tools {
+    pub(super) number: u64,
+    pub(super) shared: Arc<Shared>,
+    pub(super) scissors: Arc<Scissors>,
+}
+
+/// Finds out which version of HTTP the client speaks. An error anywhere is the client's: it went away, or it speaks none.
+async fn serve(mut wire: Wire, tools: Tools) {
+    #[cfg(feature = "tls")]
+    if let Some(acceptor) = tools.shared.tls.as_ref().map(Tls::acceptor) {
+        let Ok(stream) = acceptor.accept(wire).await else {
+            return;
+        };
+        if stream.get_ref().1.alpn_protocol() == Some(HTTP2) {
+            http2::serve(stream, tools).await;
+        } else {
+            http1::serve(stream, tools).await;
+        }
+        return;
+    }
+    match wire.begins_with(PREFACE).await {
+        Ok(true) => http2::serve(wire, tools).await,
+        Ok(false) => http1::serve(wire, tools).await,
+        Err(_) => {}
+    }
+}
+
 /// A socket that its connection and `run` own together, so that it can be set up for its end.
-struct Wire(Arc<TcpStream>);
+struct Wire {
+    stream: Arc<TcpStream>,
+    /// What was read to find out what it is, and is yet to be read by those who serve it.
+    first: BytesMut,
+}
 
 impl AsyncRead for Wire {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            let n = self.first.len().min(buf.remaining());
+            buf.put_slice(&self.first.split_to(n));
+            return Poll::Ready(Ok(()));
+        }
         loop {
-            ready!(self.0.poll_read_ready(cx))?;
-            match self.0.try_read(buf.initialize_unfilled()) {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read(buf.initialize_unfilled()) {
                 Ok(n) => {
                     buf.advance(n);
                     return Poll::Ready(Ok(()));
@@ -111,14 +141,37 @@ impl AsyncRead for Wire {
 }
 
 impl Wire {
+    fn new(stream: Arc<TcpStream>) -> Self {
+        Wire {
+            stream,
+            first: BytesMut::new(),
+        }
+    }
+
+    /// Reads as far as needed to know whether these are the first bytes, and keeps what it read.
+    async fn begins_with(&mut self, expected: &[u8]) -> io::Result<bool> {
+        while self.first.len() < expected.len() && expected.starts_with(&self.first) {
+            self.stream.readable().await?;
+            let room = expected.len() - self.first.len();
+            let mut bytes = [0; PREFACE.len()];
+            match self.stream.try_read(&mut bytes[..room]) {
+                Ok(0) => return Ok(false),
+                Ok(n) => self.first.extend_from_slice(&bytes[..n]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.first == expected)
+    }
+
     fn poll_send(
         &self,
         cx: &mut Context<'_>,
         mut send: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.0.poll_write_ready(cx))?;
-            match send(&self.0) {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match send(&self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 sent => return Poll::Ready(sent),
             }
@@ -152,7 +205,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match SockRef::from(&*self.0).shutdown(Shutdown::Write) {
+        match SockRef::from(&*self.stream).shutdown(Shutdown::Write) {
             Err(error) if error.kind() != io::ErrorKind::NotConnected => Poll::Ready(Err(error)),
             _ => Poll::Ready(Ok(())),
         }

@@ -93,6 +93,7 @@ pub(crate) fn request(head: &Parts) -> Request {
         style: routed.as_ref().map(|(style, _)| *style),
         dataset: routed.map(|(_, dataset)| dataset),
         http2: head.version == Version::HTTP_2,
+        connection: 0,
         content_type: headers.get(CONTENT_TYPE.as_str()).cloned(),
         content_encoding: headers.get(CONTENT_ENCODING.as_str()).cloned(),
         headers,

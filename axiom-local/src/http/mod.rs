@@ -3,6 +3,9 @@
 mod answer;
 mod connection;
 mod endpoint;
+mod frames;
+mod http1;
+mod http2;
 mod service;
 
 use std::net::TcpListener;
@@ -22,12 +25,14 @@ pub(crate) async fn serve(
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
         return;
     };
+    let mut connections = 0;
     loop {
         tokio::select! {
             _ = &mut stopped => return,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    tokio::spawn(connection::run(stream, Arc::clone(&shared)));
+                    tokio::spawn(connection::run(stream, connections, Arc::clone(&shared)));
+                    connections += 1;
                 }
                 // Out of file descriptors, mostly: give connections time to end.
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,

@@ -1,21 +1,17 @@
-//! One request, from its head to its answer, by way of whatever fault it was given.
+//! One request, from its head to its answer, by way of whatever fault it was given. The same for both versions of HTTP.
 
-use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use hyper::body::{Body, Incoming};
+use hyper::Response;
 use hyper::http::request::Parts;
-use hyper::{Request as HttpRequest, Response};
 use serde_json::Value;
 
 use super::answer::{Answer, AnswerBody, Delivery, Receipt};
-use super::connection::{Cut, Scissors};
+use super::connection::Cut;
 use super::endpoint::{self, Instructions, Refusal};
-use crate::fault::{Fault, Kind};
+use crate::fault::{Fault, Kind, StreamError};
 use crate::ingest::decode::{self, DecodeError};
 use crate::ingest::split::{self, Split};
 use crate::ingest::{Batch, Breach, Labels};
@@ -26,27 +22,77 @@ use crate::violation::Rule;
 /// A refused body is read to its end, so that the client reads the answer instead of a reset, but not without end.
 const MAX_DRAINED: usize = 1024 * 1024 * 1024;
 
-/// Answers a request, or does not.
-pub(crate) async fn answer(
-    request: HttpRequest<Incoming>,
-    shared: Arc<Shared>,
-    scissors: Arc<Scissors>,
-) -> Result<Response<AnswerBody>, Infallible> {
-    let (head, mut body) = request.into_parts();
-    let notes = endpoint::request(&head);
+/// A request that was noted, and the fault that it was given.
+pub(crate) struct Begun {
+    notes: Request,
+    index: u64,
+    pub(crate) fault: Fault,
+}
+
+/// Notes a request whose headers are in.
+pub(crate) fn begin(head: &Parts, connection: u64, shared: &Shared) -> Begun {
+    let mut notes = endpoint::request(head);
+    notes.connection = connection;
     let (index, fault) = shared.store().begin(notes.clone());
     shared.notify();
-    let fault = fault.unwrap_or_else(|| Fault::delay(Duration::ZERO));
-    if fault.kind == Kind::CloseBeforeRead {
-        wait(fault.delay).await;
-        return scissors.cut(Cut::Close).await;
+    Begun {
+        notes,
+        index,
+        fault: fault.unwrap_or_else(|| Fault::delay(Duration::ZERO)),
+    }
+}
+
+/// A body on its way in.
+pub(crate) trait Arriving {
+    /// The next part of it; an error if it broke off.
+    async fn next(&mut self) -> Option<Result<Bytes, ()>>;
+
+    /// How long it will be, if the client has said so.
+    fn length(&self) -> Option<u64>;
+}
+
+/// How a request ends.
+pub(crate) enum Ending {
+    Answer(Response<AnswerBody>),
+    /// With its connection.
+    Cut(Cut),
+    /// With its stream, where there is one.
+    Reset(StreamError),
+    /// Never.
+    Silence,
+    /// The body broke off: nobody waits for an answer.
+    Abandoned,
+}
+
+/// Answers a request, or does not.
+pub(crate) async fn answer(
+    head: Parts,
+    mut body: impl Arriving,
+    begun: Begun,
+    shared: Arc<Shared>,
+) -> Ending {
+    let Begun {
+        notes,
+        index,
+        fault,
+    } = begun;
+    match fault.kind {
+        Kind::CloseBeforeRead => {
+            wait(fault.delay).await;
+            return Ending::Cut(Cut::Close);
+        }
+        Kind::ResetStream(StreamError::Refused) => {
+            wait(fault.delay).await;
+            return Ending::Reset(StreamError::Refused);
+        }
+        _ => {}
     }
     let body = match read(&mut body, shared.max_body_bytes).await {
         Ok(body) => body,
         Err(wire_bytes) => {
             // Nobody waits for an answer, but somebody may wait to see this.
             shared.update(index, |request| request.wire_bytes = wire_bytes);
-            return scissors.cut(Cut::Close).await;
+            return Ending::Abandoned;
         }
     };
     let refusal = shared.store().plan.refusal(body.length);
@@ -63,19 +109,21 @@ pub(crate) async fn answer(
         breaches: Vec::new(),
         stored: Vec::new(),
     };
-    let mut answer = exchange.perform(body, &fault);
-    let cut = match fault.kind {
-        Kind::Hang { .. } => Some(None),
-        Kind::Close { .. } => Some(Some(Cut::Close)),
-        Kind::Reset { .. } => Some(Some(Cut::Reset)),
+    // It takes a while where a body is large, and connections must be served meanwhile: they answer pings.
+    let mut answer = tokio::task::block_in_place(|| exchange.perform(body, &fault));
+    let ending = match fault.kind {
+        Kind::Hang { .. } | Kind::ShutWindow | Kind::IgnorePings | Kind::BlackHole => {
+            Some(Ending::Silence)
+        }
+        Kind::Close { .. } | Kind::GoAway => Some(Ending::Cut(Cut::Close)),
+        Kind::Reset { .. } => Some(Ending::Cut(Cut::Reset)),
+        Kind::ResetStream(why) => Some(Ending::Reset(why)),
         _ => None,
     };
-    let status = cut.is_none().then_some(answer.status);
+    let status = ending.is_none().then_some(answer.status);
     exchange.finish(status);
-    match cut {
-        None => {}
-        Some(Some(how)) => return scissors.cut(how).await,
-        Some(None) => std::future::pending().await,
+    if let Some(ending) = ending {
+        return ending;
     }
     answer.headers = fault.headers;
     let delivery = match fault.kind {
@@ -83,7 +131,7 @@ pub(crate) async fn answer(
         Kind::Trickle(rate) => Delivery::Trickle(rate),
         _ => Delivery::Whole,
     };
-    Ok(answer.into_response(index, delivery))
+    Ending::Answer(answer.into_response(index, delivery))
 }
 
 async fn wait(delay: Duration) {
@@ -99,20 +147,17 @@ struct Wire {
 }
 
 /// Reads a body to its end, keeping no more of it than allowed. If it breaks off, this fails with the bytes that came.
-async fn read(body: &mut Incoming, max_bytes: usize) -> Result<Wire, usize> {
+async fn read(body: &mut impl Arriving, max_bytes: usize) -> Result<Wire, usize> {
     let mut kept = BytesMut::new();
     if let Some(length) = body
-        .size_hint()
-        .exact()
+        .length()
         .and_then(|length| usize::try_from(length).ok())
     {
         kept.reserve(length.min(max_bytes));
     }
     let mut length = 0;
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
-        let Ok(data) = frame.map_err(|_| length)?.into_data() else {
-            continue;
-        };
+    while let Some(data) = body.next().await {
+        let data = data.map_err(|()| length)?;
         length += data.len();
         if length <= max_bytes {
             kept.extend_from_slice(&data);
@@ -166,6 +211,11 @@ impl Exchange<'_> {
                 };
             }
             Kind::Hang { store } | Kind::Close { store } | Kind::Reset { store } => *store,
+            Kind::GoAway
+            | Kind::ResetStream(_)
+            | Kind::ShutWindow
+            | Kind::IgnorePings
+            | Kind::BlackHole => false,
             _ => true,
         };
         if !stores {

@@ -103,6 +103,28 @@ fn span(id: &str, parent: Option<&str>, name: &str) -> serde_json::Value {
     row
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn with_tls_it_says_which_file_clients_have_to_trust() {
+    let mut child = command(&["--tls"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    assert!(
+        first.starts_with("listening on https://127.0.0.1:"),
+        "{first}"
+    );
+    let second = lines.next().unwrap().unwrap();
+    let file = second
+        .strip_prefix("to be trusted by clients: SSL_CERT_FILE=")
+        .unwrap();
+    let pem = std::fs::read_to_string(file).unwrap();
+    assert!(pem.starts_with("-----BEGIN CERTIFICATE"), "{pem}");
+    let kill = Command::new("kill").arg(child.id().to_string()).status();
+    assert!(kill.unwrap().success());
+    assert!(child.wait().unwrap().success());
+    assert!(!std::path::Path::new(file).exists());
+}
+
 #[test]
 fn events_and_traces_are_printed_while_it_runs() {
     let mut running = Running::start(&["--port", "0"]);

@@ -8,6 +8,7 @@ mod common;
 mod endpoints;
 mod faults;
 mod http2;
+mod http2_faults;
 mod limits;
 mod memory;
 mod server;

@@ -717,13 +717,18 @@ async fn each_reason_of_http2_has_its_cause_and_its_fix() {
         "ended the connection",
         "nothing to do unless it lasts",
     );
+    let unread = (
+        Trouble::Unprocessed,
+        "turns requests away unread",
+        "is overloaded or restarts",
+    );
     let broken = (
         Trouble::Http2,
         "do not understand each other by HTTP/2",
         "proxy or load balancer",
     );
     for (reason, (trouble, what, fix)) in [
-        (Reason::REFUSED_STREAM, closed),
+        (Reason::REFUSED_STREAM, unread),
         (Reason::CANCEL, closed),
         (Reason::INTERNAL_ERROR, closed),
         (Reason::CONNECT_ERROR, closed),
@@ -761,11 +766,21 @@ async fn each_reason_of_http2_has_its_cause_and_its_fix() {
     ] {
         for end in [End::Reset, End::GoAway] {
             let failed = http2(end, reason).await;
-            failed.assert(&format!("{end:?} {reason:?}"), trouble, what, fix);
+            // Where the words of the reason say no more than that it ended, GOAWAY says more.
+            let (trouble, what, fix) = match (end, trouble) {
+                (End::GoAway, Trouble::Closed) => unread,
+                _ => (trouble, what, fix),
+            };
+            let name = format!("{end:?} {reason:?}");
+            failed.assert(&name, trouble, what, fix);
+            // Whatever the words, such a request goes again at once, unless fewer are wanted.
+            let is_unprocessed = matches!(end, End::GoAway) || reason == Reason::REFUSED_STREAM;
+            let is_unprocessed = is_unprocessed && trouble != Trouble::TooMany;
+            assert_eq!(failed.no_answer.is_unprocessed, is_unprocessed, "{name}");
         }
     }
     let failed = http2(End::GoAway, Reason::NO_ERROR).await;
-    failed.assert("GOAWAY without an error", closed.0, closed.1, closed.2);
+    failed.assert("GOAWAY without an error", unread.0, unread.1, unread.2);
 }
 
 #[tokio::test]

@@ -43,6 +43,41 @@ pub(crate) fn run(wanted: &Wanted) {
             let guard = start(wanted);
             plain(Signals::new([SIGTERM]).unwrap(), &guard);
         }
+        // Takes the signal, goes on, and ends in another way.
+        "then-abort" => {
+            let guard = start(wanted);
+            let mut signals = Signals::new([SIGTERM]).unwrap();
+            record(0..500);
+            say("ready");
+            signals.forever().next();
+            record(500..1_000);
+            std::mem::forget(guard);
+            std::process::abort();
+        }
+        "closes-all" => {
+            let guard = start(wanted);
+            record(0..1_000);
+            let file = std::path::Path::new(wanted.text("file"));
+            // SAFETY: nothing in this process uses a descriptor from now on but those made below, and the standard ones.
+            unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
+            let files: Vec<_> = (0..64)
+                .map(|_| std::fs::OpenOptions::new().append(true).open(file).unwrap())
+                .collect();
+            say("ready");
+            std::mem::forget((files, guard));
+            wait_for_the_end();
+        }
+        // Records from another thread until the process is gone.
+        "goes-on" => {
+            let guard = start(wanted);
+            record(0..1_000);
+            say("ready");
+            std::mem::forget(guard);
+            for seq in 1_000.. {
+                tracing::info!(seq, "recorded");
+                std::thread::yield_now();
+            }
+        }
         "tokio-before" => in_tokio(async || {
             let signal = signal(SignalKind::terminate()).unwrap();
             let guard = start(wanted);

@@ -18,6 +18,11 @@ Options:
       --dir DIR        also append events to DIR/<dataset>.ndjson
       --token TOKEN    the only token that is accepted [default: any]
       --dataset NAME   a dataset that exists; may be repeated [default: all exist]
+      --tls            speak TLS (HTTP/2 or HTTP/1.1), under a certificate authority of
+                       its own; the file to trust is printed
+      --ca-file FILE   write that authority's certificate to FILE; implies --tls
+                       [default: a temporary file]
+      --max-streams N  requests at a time on one HTTP/2 connection [default: 200]
       --color WHEN     auto, always or never [default: auto, which heeds NO_COLOR]
   -q, --quiet          print no traces and events
   -h, --help           print this
@@ -41,6 +46,9 @@ pub(crate) struct Options {
     pub(crate) dir: Option<PathBuf>,
     pub(crate) token: Option<String>,
     pub(crate) datasets: Vec<String>,
+    pub(crate) tls: bool,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) max_streams: Option<u32>,
     pub(crate) color: Color,
     pub(crate) quiet: bool,
 }
@@ -73,6 +81,18 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             Arg::Long("dataset") => {
                 let name = not_empty("--dataset", text(&mut parser)?)?;
                 options.datasets.push(name);
+            }
+            Arg::Long("tls") => options.tls = true,
+            Arg::Long("ca-file") => {
+                options.tls = true;
+                options.ca_file = Some(value(&mut parser)?.into());
+            }
+            Arg::Long("max-streams") => {
+                let text = text(&mut parser)?;
+                let number = text.parse().ok().filter(|n| *n > 0);
+                let number =
+                    number.ok_or_else(|| format!("--max-streams is {text:?}, not a number"))?;
+                options.max_streams = Some(number);
             }
             Arg::Long("color") => {
                 options.color = match text(&mut parser)?.as_str() {
@@ -115,7 +135,7 @@ mod tests {
 
     #[test]
     fn every_option_is_understood() {
-        let all = "--port 8080 --dir /d --token xaat-1 --dataset a --dataset=b --color never -q";
+        let all = "--port 8080 --dir /d --token xaat-1 --dataset a --dataset=b --tls --ca-file /ca.pem --max-streams 1 --color never -q";
         assert_eq!(
             parsed(all),
             Ok(Command::Serve(Options {
@@ -123,6 +143,9 @@ mod tests {
                 dir: Some("/d".into()),
                 token: Some("xaat-1".into()),
                 datasets: vec!["a".into(), "b".into()],
+                tls: true,
+                ca_file: Some("/ca.pem".into()),
+                max_streams: Some(1),
                 color: Color::Never,
                 quiet: true,
             }))
@@ -138,6 +161,7 @@ mod tests {
             ("--port 70000", "70000"),
             ("--port", "--port"),
             ("--color blue", "blue"),
+            ("--max-streams 0", "--max-streams"),
             ("--prot 1", "--prot"),
             ("file", "file"),
             ("--token=", "--token"),

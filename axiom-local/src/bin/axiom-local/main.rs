@@ -5,13 +5,14 @@ mod print;
 mod traces;
 
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use axiom_local::Server;
 use axiom_local::render::Style;
+use axiom_local::{Builder, Server};
 
 use self::args::{Color, Command, Options};
 use self::print::{Output, Printer};
@@ -71,15 +72,43 @@ fn serve(options: Options) -> Result<(), String> {
     if !options.datasets.is_empty() {
         builder = builder.datasets(options.datasets);
     }
+    if let Some(n) = options.max_streams {
+        builder = builder.max_streams(n);
+    }
+    let builder = with_tls(builder, options.tls, options.ca_file)?;
     let server = builder.start().map_err(|e| e.to_string())?;
     let mut output = Output::new();
     output.write(&format!("listening on {}\n", server.url()));
+    #[cfg(feature = "tls")]
+    if let Some(file) = server.ca_file() {
+        output.write(&format!(
+            "to be trusted by clients: SSL_CERT_FILE={}\n",
+            file.display()
+        ));
+    }
     let mut printer = Printer::new(Style { color }, options.quiet);
     while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(TICK) {
         output.write(&printer.step(&server, Instant::now()));
     }
     output.write(&printer.end(&server, Instant::now()));
     Ok(())
+}
+
+#[cfg(feature = "tls")]
+fn with_tls(builder: Builder, tls: bool, ca_file: Option<PathBuf>) -> Result<Builder, String> {
+    let builder = builder.tls(tls);
+    Ok(match ca_file {
+        Some(file) => builder.ca_file(file),
+        None => builder,
+    })
+}
+
+#[cfg(not(feature = "tls"))]
+fn with_tls(builder: Builder, tls: bool, _ca_file: Option<PathBuf>) -> Result<Builder, String> {
+    if tls {
+        return Err("this binary was built without the feature tls".to_owned());
+    }
+    Ok(builder)
 }
 
 /// Says once that it is time to stop. After that the process ends by itself if the main thread does not end it.

@@ -1,0 +1,131 @@
+//! What becomes of a body that the endpoint refused for what it holds: 413 and 400.
+
+use std::time::Instant;
+
+use super::super::isolate::{Charge, Found};
+use super::super::pace::{Kind, Why};
+use super::{Destination, Shipment};
+use crate::stats::DropReason;
+
+/// Refusals for its size, with successes of others between them, after which a record is given up though
+/// its size does not explain them. Of a hundred passing ones, a record meets three in a row once in a million.
+const MODEST_REFUSALS: u32 = 3;
+
+/// What became of a body that the endpoint refused.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// What fits, or the record at fault, is looked for; a single record gets another chance.
+    Again,
+    /// The one record in it was at fault, and is dropped.
+    Dropped,
+    /// More bodies are refused than can be searched: so many records were dropped unsearched, to make room.
+    GaveUp(u32),
+    /// It does not look like the fault of single records: everything waits.
+    Waits,
+}
+
+impl Destination {
+    /// The endpoint found the body too large. Smaller ones may fit.
+    ///
+    /// A single record is given up like an unreadable one, if its size may explain it; else only after several
+    /// refusals, for something else is wrong that will pass.
+    pub(crate) fn too_large(&mut self, shipment: Shipment, now: Instant) -> Verdict {
+        let (kind, attempt) = (shipment.kind, shipment.attempt);
+        self.pace.landed(kind);
+        let bytes = shipment.batch.bytes();
+        let is_single = shipment.batch.events() == 1;
+        // While a limit is looked for, one upload at a time is enough to lose.
+        if is_single || self.size.refused(bytes) {
+            self.pace.one_at_a_time();
+        }
+        let is_modest = self.size.is_modest(bytes);
+        let charge = Charge {
+            reason: DropReason::TooLarge,
+            refusals: if is_modest { MODEST_REFUSALS } else { 1 },
+        };
+        let found = match (shipment.kind, is_single) {
+            (Kind::Test, true) => self
+                .isolate
+                .refused(shipment.batch, now, self.evidence, charge),
+            // Its size says nothing of its records.
+            (Kind::Test, false) => {
+                self.isolate.came_back(shipment.batch);
+                Found::Nothing
+            }
+            (Kind::Ordinary, true) => {
+                let batch = shipment.batch;
+                self.isolate.suspect_one(batch, now, self.evidence, charge);
+                Found::Nothing
+            }
+            (Kind::Ordinary, false) => {
+                self.halve(shipment);
+                Found::Nothing
+            }
+        };
+        self.conclude(kind, attempt, found, now)
+    }
+
+    /// The endpoint could not read the body. One record may be at fault, or the configuration.
+    pub(crate) fn unreadable(&mut self, shipment: Shipment, now: Instant) -> Verdict {
+        let (kind, attempt) = (shipment.kind, shipment.attempt);
+        self.pace.landed(kind);
+        let (evidence, charge) = (self.evidence, Charge::UNREADABLE);
+        if kind == Kind::Test {
+            let found = self.isolate.refused(shipment.batch, now, evidence, charge);
+            return self.conclude(kind, attempt, found, now);
+        }
+        // Nobody is given up while nothing gets through.
+        let may_hold = match self.streak.ordinary() {
+            0 => self.may_hold(),
+            _ => usize::MAX,
+        };
+        let batch = shipment.batch;
+        let given_up = self.isolate.suspect(batch, now, evidence, charge, may_hold);
+        let verdict = self.conclude(kind, attempt, Found::Nothing, now);
+        // One refusal is that of a record. Several in a row may be everything's.
+        if self.streak.ordinary() > 1 {
+            self.pace.halve();
+        }
+        match given_up.events() {
+            0 => verdict,
+            records => {
+                given_up.dropped(DropReason::Rejected);
+                Verdict::GaveUp(records)
+            }
+        }
+    }
+
+    fn conclude(&mut self, kind: Kind, attempt: u64, found: Found, now: Instant) -> Verdict {
+        if let Found::Culprit(record, reason) = found {
+            record.dropped(reason);
+            // It was to be expected, and says nothing of others.
+            return Verdict::Dropped;
+        }
+        self.streak.goes_on(kind, attempt, self.evidence.attempts);
+        if self.streak.nothing_gets_through() {
+            self.isolate.rest(now);
+            // Where suspects are refused, others may get through.
+            if kind == Kind::Ordinary {
+                self.pace.one_at_a_time();
+                self.pace.pause(now + self.refused_pause, Why::Refused);
+            }
+            return Verdict::Waits;
+        }
+        if self.waits_for_others(now) {
+            return Verdict::Waits;
+        }
+        Verdict::Again
+    }
+
+    /// There are suspects, and nothing can be done about them, as far as is known, but wait for a record that gets through.
+    pub(super) fn waits_for_others(&self, now: Instant) -> bool {
+        let is_all = self.pace.is_idle() && self.waiting.is_empty() && self.batcher.events() == 0;
+        is_all && !self.queue.wants_worker() && self.isolate.only_waits(now, self.evidence)
+    }
+
+    fn halve(&mut self, mut shipment: Shipment) {
+        let (first, second) = std::mem::take(&mut shipment.batch).halves();
+        self.waiting.push_front(shipment.part(second));
+        self.waiting.push_front(shipment.part(first));
+    }
+}
