@@ -193,6 +193,7 @@ impl Examination {
                 Err(NoAnswer {
                     trouble: Trouble::Timeout,
                     detail: String::new(),
+                    is_unprocessed: false,
                 })
             });
             let mut answer = match sent {
@@ -245,7 +246,9 @@ impl Examination {
 
     /// A request got no answer, though there had been a connection before.
     fn unanswered(&self, index: usize, no_answer: NoAnswer, limit: Duration) -> Finding {
-        let NoAnswer { trouble, detail } = no_answer;
+        let NoAnswer {
+            trouble, detail, ..
+        } = no_answer;
         let is_https = self.destinations[index].url.scheme() == "https";
         let (trouble, detail) = match trouble {
             // The connection stood a moment ago: it is the handshake that is not answered.
@@ -263,6 +266,7 @@ impl Examination {
                 | Trouble::Http2
                 | Trouble::OnlyHttp1
                 | Trouble::TooMany
+                | Trouble::Unprocessed
         );
         if is_https && !is_past_tls {
             return self.fail(Step::Tls, index, trouble, &detail);

@@ -163,7 +163,7 @@ impl Worker {
             Ok(answer) => answer,
             Err(no_answer) => {
                 let transport = flight.transport;
-                if no_answer.trouble == Trouble::Unprocessed {
+                if no_answer.is_unprocessed {
                     match self.destinations[index].unprocessed(flight.shipment) {
                         None => return,
                         Some(shipment) => flight.shipment = shipment,

@@ -131,7 +131,9 @@ impl Worker {
         let place = destination.place(index, forwarder.as_deref(), token_file.as_deref());
         let Words { what, fix } = match said {
             Said::Words(words) => words,
-            Said::NoAnswer(NoAnswer { trouble, detail }) => trouble.words(place, &detail),
+            Said::NoAnswer(NoAnswer {
+                trouble, detail, ..
+            }) => trouble.words(place, &detail),
             Said::Detail(detail) => Words::for_answer(cause, place, &detail)
                 .unwrap_or_else(|| Words::new(detail, own_fix(cause, &stats))),
         };

@@ -84,6 +84,8 @@ pub(crate) struct NoAnswer {
     pub(crate) trouble: Trouble,
     /// The client's own words.
     pub(crate) detail: String,
+    /// The same may be sent again at once.
+    pub(crate) is_unprocessed: bool,
 }
 
 impl NoAnswer {
@@ -91,6 +93,7 @@ impl NoAnswer {
         Self {
             trouble: system::files().unwrap_or(Trouble::Client),
             detail,
+            is_unprocessed: false,
         }
     }
 
@@ -99,12 +102,14 @@ impl NoAnswer {
         Self {
             trouble: Trouble::Proxy,
             detail,
+            is_unprocessed: false,
         }
     }
 
     /// `proxy`: the host and port through which the request went, if it did not go straight.
     pub(super) fn of(error: reqwest::Error, proxy: Option<(String, u16)>) -> Self {
         let trouble = trouble(&error, proxy.is_some());
+        let is_unprocessed = is_unprocessed(&error);
         // The system may have given up before any time-out of ours.
         let is_systems = causes(&error)
             .filter_map(system::error)
@@ -121,7 +126,11 @@ impl NoAnswer {
         if let (Trouble::Proxy, Some((host, port))) = (trouble, proxy) {
             detail = format!("{detail} (proxy {host}:{port})");
         }
-        Self { trouble, detail }
+        Self {
+            trouble,
+            detail,
+            is_unprocessed,
+        }
     }
 }
 
@@ -165,7 +174,7 @@ fn trouble(error: &reqwest::Error, is_proxied: bool) -> Trouble {
         Trouble::Timeout
     } else if let Some(error) = causes(error).find_map(|error| error.downcast_ref()) {
         http2(error)
-    } else if NEVER_SENT.iter().any(|words| said.contains(words)) {
+    } else if is_unprocessed(error) {
         Trouble::Unprocessed
     } else if connection() == Some(Trouble::NoRoute) {
         Trouble::NoRoute
@@ -176,10 +185,7 @@ fn trouble(error: &reqwest::Error, is_proxied: bool) -> Trouble {
     }
 }
 
-/// What hyper says of a request that it still had when its connection came to an end. Its types are not ours.
-const NEVER_SENT: [&str; 2] = ["operation was canceled", "dispatch task is gone"];
-
-/// What it says of an answer that is none.
+/// What hyper says of an answer that is none. Its types are not ours.
 const NOT_HTTP: [&str; 5] = [
     "invalid HTTP",
     "invalid content-length",
@@ -188,7 +194,29 @@ const NOT_HTTP: [&str; 5] = [
     "Invalid chunk",
 ];
 
+/// What hyper says of a request that it still had when its connection came to an end. Its types are not ours.
+const NEVER_SENT: [&str; 2] = ["operation was canceled", "dispatch task is gone"];
+
+/// The other side did not process the request, or it never left, so that it may go again at once.
+///
 /// A stream that GOAWAY ends lies behind the last one that the server processed: those before it go on, or end with the connection.
+fn is_unprocessed(error: &reqwest::Error) -> bool {
+    if error.is_connect() || error.is_timeout() {
+        return false;
+    }
+    let http2: Option<&h2::Error> = causes(error).find_map(|error| error.downcast_ref());
+    let Some(error) = http2 else {
+        return causes(error).any(|error| {
+            let said = error.to_string();
+            NEVER_SENT.iter().any(|words| said.contains(words))
+        });
+    };
+    // Not processed either, but the server asks for fewer requests, so none is sent at once.
+    let is_too_many = error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);
+    let is_refused = error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    error.is_remote() && is_refused && !is_too_many
+}
+
 fn http2(error: &h2::Error) -> Trouble {
     use h2::Reason;
 

@@ -2,8 +2,8 @@
 //!
 //! 20 seconds, in which refusals are probed every second; `AXIOM_SOAK_SECONDS=1800 cargo test --test soak` for half an hour.
 //! From 120 on, refusals rest for their 30 seconds, and the account's allowance is used up for a while too. `AXIOM_SOAK_SEED`
-//! chooses other faults. The producer is a process of its own, so that its memory is measured alone. `AXIOM_SOAK_HTTP2=1` runs it over
-//! HTTP/2 with TLS, with faults of HTTP/2 among the others.
+//! chooses other faults. The producer is a process of its own, so that its memory is measured alone. `AXIOM_SOAK_HTTP2=1` runs it
+//! over HTTP/2 with TLS, with faults of HTTP/2 among the others.
 
 mod plan;
 mod producer;

@@ -717,11 +717,10 @@ async fn each_reason_of_http2_has_its_cause_and_its_fix() {
         "ended the connection",
         "nothing to do unless it lasts",
     );
-    // GOAWAY says that no stream was processed.
-    let unprocessed = (
+    let unread = (
         Trouble::Unprocessed,
         "turns requests away unread",
-        "overloaded or restarts",
+        "is overloaded or restarts",
     );
     let broken = (
         Trouble::Http2,
@@ -729,7 +728,7 @@ async fn each_reason_of_http2_has_its_cause_and_its_fix() {
         "proxy or load balancer",
     );
     for (reason, (trouble, what, fix)) in [
-        (Reason::REFUSED_STREAM, closed),
+        (Reason::REFUSED_STREAM, unread),
         (Reason::CANCEL, closed),
         (Reason::INTERNAL_ERROR, closed),
         (Reason::CONNECT_ERROR, closed),
@@ -766,20 +765,22 @@ async fn each_reason_of_http2_has_its_cause_and_its_fix() {
         ),
     ] {
         for end in [End::Reset, End::GoAway] {
-            let is_unprocessed = trouble == closed.0
-                && (matches!(end, End::GoAway) || reason == Reason::REFUSED_STREAM);
-            let (trouble, what, fix) = if is_unprocessed {
-                unprocessed
-            } else {
-                (trouble, what, fix)
-            };
             let failed = http2(end, reason).await;
-            failed.assert(&format!("{end:?} {reason:?}"), trouble, what, fix);
+            // Where the words of the reason say no more than that it ended, GOAWAY says more.
+            let (trouble, what, fix) = match (end, trouble) {
+                (End::GoAway, Trouble::Closed) => unread,
+                _ => (trouble, what, fix),
+            };
+            let name = format!("{end:?} {reason:?}");
+            failed.assert(&name, trouble, what, fix);
+            // Whatever the words, such a request goes again at once, unless fewer are wanted.
+            let is_unprocessed = matches!(end, End::GoAway) || reason == Reason::REFUSED_STREAM;
+            let is_unprocessed = is_unprocessed && trouble != Trouble::TooMany;
+            assert_eq!(failed.no_answer.is_unprocessed, is_unprocessed, "{name}");
         }
     }
     let failed = http2(End::GoAway, Reason::NO_ERROR).await;
-    let (trouble, what, fix) = unprocessed;
-    failed.assert("GOAWAY without an error", trouble, what, fix);
+    failed.assert("GOAWAY without an error", unread.0, unread.1, unread.2);
 }
 
 #[tokio::test]
