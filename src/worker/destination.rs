@@ -137,6 +137,7 @@ impl Destination {
 
     pub(crate) fn with_refused_pause(mut self, pause: Duration) -> Self {
         self.refused_pause = pause;
+        self.isolate.set_pause(pause);
         self
     }
 

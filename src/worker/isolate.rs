@@ -21,7 +21,7 @@ pub(super) const TESTS_PER_SECOND: usize = 5;
 
 /// How long a record that was refused alone waits for another attempt if nothing else gets through, and how long the
 /// search rests when it meets nothing but refusals.
-pub(super) const REST: Duration = Duration::from_secs(30);
+const REST: Duration = Duration::from_secs(30);
 
 /// Times of the latest tests, for the bound on how many there are in a second.
 #[derive(Debug, Default)]
@@ -126,6 +126,8 @@ pub(super) struct Isolate {
     probe_at: Option<Instant>,
     /// Chunks of the queue that suspects keep, each counted once.
     held: usize,
+    /// [`REST`], unless a test has less time.
+    pause: Duration,
 }
 
 impl Isolate {
@@ -141,7 +143,12 @@ impl Isolate {
             resting_until: None,
             probe_at: None,
             held: 0,
+            pause: REST,
         }
+    }
+
+    pub(super) fn set_pause(&mut self, pause: Duration) {
+        self.pause = pause;
     }
 
     /// There is nobody to look for. Suspects of the test under way are in its request.
@@ -319,7 +326,7 @@ impl Isolate {
         evidence: Evidence,
         charge: Charge,
     ) -> Found {
-        self.probe_at = Some(now + REST);
+        self.probe_at = Some(now + self.pause);
         self.lone.push_back(Lone {
             batch,
             charge,
@@ -330,8 +337,8 @@ impl Isolate {
 
     /// The search meets nothing but refusals.
     pub(super) fn rest(&mut self, now: Instant) {
-        self.resting_until = Some(now + REST);
-        self.probe_at = Some(now + REST);
+        self.resting_until = Some(now + self.pause);
+        self.probe_at = Some(now + self.pause);
     }
 
     /// What was refused before may be tried again at once.

@@ -337,18 +337,22 @@ fn a_stream_that_is_reset_for_another_reason_is_sent_again_like_any_failure() {
     over_http2(
         "a_stream_that_is_reset_for_another_reason_is_sent_again_like_any_failure",
         || {
-            for why in [
-                StreamError::Cancel,
-                StreamError::Internal,
-                StreamError::EnhanceYourCalm,
+            let closed = (Cause::Unreachable, "ended the connection");
+            for (why, (cause, what)) in [
+                (StreamError::Cancel, closed),
+                (StreamError::Internal, closed),
+                (
+                    StreamError::EnhanceYourCalm,
+                    (Cause::RateLimited, "asks for fewer requests"),
+                ),
             ] {
                 let server = server();
                 let program = connected(&server, LONG);
                 server.fault(Fault::reset_stream(why));
                 program.record(500..1_000);
                 program.flush().unwrap();
-                let said = program.said.wait_for(Cause::Unreachable);
-                assert!(said.what().contains("ended the connection"), "{said}");
+                let said = program.said.wait_for(cause);
+                assert!(said.what().contains(what), "{said}");
                 assert_eq!(exact(program, &server).stats.retried(), 1);
             }
         },
