@@ -143,17 +143,21 @@ fn a_signal_ends_a_process_that_closed_every_descriptor_and_writes_into_no_file(
 
 #[test]
 fn what_is_recorded_while_a_signal_ends_the_process_is_delivered_or_told() {
-    let server = server();
-    let mut app = App::start(&server, "signal hooks handler=goes-on");
-    app.wait_for("ready");
-    app.signal("TERM");
-    let ended = app.end();
-    assert_eq!(ended.status.signal(), Some(15), "{}", ended.stderr);
-    let seqs = seqs(&server);
-    let delivered = seqs.len() as u64;
-    assert!(delivered >= 1_000);
-    // Without a gap: what came after the end is all that is missing, and was told.
-    assert_eq!(seqs, (0..delivered).collect::<Vec<_>>());
     let told = "records were made while a signal ended the process";
-    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    // On a busy machine the process may be gone before its thread gets to record once more: then there is nothing to tell.
+    let is_told = (0..10).any(|_| {
+        let server = server();
+        let mut app = App::start(&server, "signal hooks handler=goes-on");
+        app.wait_for("ready");
+        app.signal("TERM");
+        let ended = app.end();
+        assert_eq!(ended.status.signal(), Some(15), "{}", ended.stderr);
+        let seqs = seqs(&server);
+        let delivered = seqs.len() as u64;
+        assert!(delivered >= 1_000);
+        // Without a gap: what came after the end is all that is missing.
+        assert_eq!(seqs, (0..delivered).collect::<Vec<_>>());
+        ended.stderr.contains(told)
+    });
+    assert!(is_told, "nobody was told");
 }
