@@ -48,8 +48,11 @@ const LONGEST_GAP: Duration = Duration::from_secs(180);
 /// Without success for so long, the others were without it, too, and all have much to send.
 const OUTAGE: Duration = Duration::from_secs(5);
 
-/// While the answers do not say what is left, the rate grows by this part of itself in a minute without a 429.
+/// While the answers do not say what is left, the rate grows by this part of itself in a window without a 429.
 const BLIND_GROWTH: f64 = 0.15;
+
+/// However long ago the last look was, it tells of no more windows than this.
+const MOST_WINDOWS: f64 = 4.0;
 
 /// A window ends at the same time however often it is read; the clocks and whole seconds may differ by less than this.
 const SAME_WINDOW: Duration = Duration::from_secs(10);
@@ -86,6 +89,9 @@ pub(super) struct RateLimit {
     accepted_since: Option<Instant>,
     /// Refusals by 429 in a row.
     refusals: u32,
+    /// When to come back, if the last 429 told nothing else: a limit that is over so soon is tried again as soon. `None`: the
+    /// window is a minute.
+    told_window: Option<Duration>,
     failing_since: Option<Instant>,
     /// When a wait was last cut short.
     hurried: Option<Instant>,
@@ -238,8 +244,9 @@ impl RateLimit {
             remaining: None,
             resets: now,
         });
-        let minutes = since.min(WINDOW).as_secs_f64() / WINDOW.as_secs_f64();
-        let rate = rate * (1.0 + BLIND_GROWTH * minutes) + step(rate) * minutes;
+        let window = self.told_window.unwrap_or(WINDOW);
+        let windows = (since.as_secs_f64() / window.as_secs_f64()).min(MOST_WINDOWS);
+        let rate = rate * (1.0 + BLIND_GROWTH * windows) + step(rate) * windows;
         self.rate = Some(rate).filter(|rate| *rate < FREE);
     }
 
@@ -254,6 +261,10 @@ impl RateLimit {
         let told = refusal.after;
         let is_first = self.refusals == 0;
         self.refusals = self.refusals.saturating_add(1);
+        self.told_window = match (refusal.resets, refusal.allowance) {
+            (None, None) => told.map(|told| told.clamp(LOOK, WINDOW)),
+            _ => None,
+        };
         // Requests that were under way together are refused together, and count once.
         if is_first || self.rate.is_none() {
             match (self.rate, refusal.allowance) {
@@ -272,7 +283,10 @@ impl RateLimit {
                 // If each sends next time as many as got through this time, the fleet fits exactly.
                 (None, None) if self.accepted > 0 => {
                     let since = self.accepted_since.unwrap_or(now);
-                    let time = now.saturating_duration_since(since).max(WINDOW);
+                    let elapsed = now.saturating_duration_since(since);
+                    // Whoever says when to come back says when the window ends.
+                    let window = told.map_or(WINDOW, |told| WINDOW.min(elapsed + told.max(LOOK)));
+                    let time = elapsed.max(window);
                     self.rate = Some(f64::from(self.accepted) / time.as_secs_f64());
                 }
                 (None, None) => {}

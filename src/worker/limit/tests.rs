@@ -173,7 +173,27 @@ fn without_the_numbers_each_sends_as_many_as_got_through() {
     bench.limit.sent(bench.now, 0.5);
     bench.limit.accepted(bench.now, None, SECOND, 0.5);
     let rate = bench.limit.rate.unwrap();
-    assert!(rate > 0.11 && rate < 0.15, "{rate}");
+    assert!(rate > 0.11 && rate < 0.2, "{rate}");
+}
+
+#[test]
+fn a_limit_that_is_over_in_a_second_does_not_slow_a_process_down_for_minutes() {
+    let mut bench = Bench::new();
+    for _ in 0..50 {
+        bench.limit.sent(bench.now, 0.5);
+        bench.limit.accepted(bench.now, None, SECOND, 0.5);
+        bench.now += SECOND / 10;
+    }
+    bench.refused(refusal(1, None), 0.5);
+    // 50 requests got through in 5 s, and the window ends a second later.
+    let rate = bench.limit.rate.unwrap();
+    assert!(rate > 8.0, "{rate}");
+    for _ in 0..10 {
+        bench.now += SECOND;
+        bench.limit.sent(bench.now, 0.5);
+        bench.limit.accepted(bench.now, None, SECOND, 0.5);
+    }
+    assert_eq!(bench.limit.rate, None, "after ten seconds without a 429");
 }
 
 #[test]
