@@ -187,14 +187,13 @@ fn requests_under_way_on_a_connection_that_is_left_go_on() {
                 .iter()
                 .map(|one| (one.connection, one.status))
                 .collect();
-            let expected = [
-                (0, Some(200)),
-                (0, None),
-                (0, Some(200)),
-                (0, Some(200)),
-                (1, Some(200)),
-            ];
-            assert_eq!(ways, expected);
+            // One got no answer. Those on its connection did, however many they were, and the next ones went by another.
+            let unanswered = ways.iter().filter(|(_, status)| status.is_none());
+            assert_eq!(unanswered.count(), 1, "{ways:?}");
+            assert!(ways.contains(&(0, None)), "{ways:?}");
+            assert!(ways.ends_with(&[(1, Some(200))]), "{ways:?}");
+            let on_the_first = ways.iter().filter(|way| **way == (0, Some(200)));
+            assert!(on_the_first.count() >= 3, "{ways:?}");
             let account = exact(program, &server);
             assert_eq!(account.stats.retried(), 1);
         },
