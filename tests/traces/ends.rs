@@ -150,18 +150,26 @@ fn futures_that_are_joined_or_cancelled_end_their_spans() {
             .enable_time()
             .build()
             .unwrap();
+        let spans = [
+            info_span!("quick"),
+            info_span!("slow"),
+            info_span!("cancelled"),
+        ];
+        // Something holds each for longer than its future lasts.
+        let kept = spans.clone();
+        let [quick, slow, cancelled] = spans;
         runtime.block_on(async {
-            let quick = async {}.instrument(info_span!("quick"));
-            let slow = tokio::time::sleep(LATER).instrument(info_span!("slow"));
+            let quick = async {}.instrument(quick);
+            let slow = tokio::time::sleep(LATER).instrument(slow);
             tokio::join!(quick, slow);
-            let never = std::future::pending::<()>().instrument(info_span!("cancelled"));
             ends[0] = now();
+            let never = std::future::pending::<()>().instrument(cancelled);
             drop(tokio::time::timeout(Duration::from_millis(1), never).await);
             ends[1] = now();
             tokio::time::sleep(LATER).await;
         });
+        drop(kept);
     });
-    // A future that is done is dropped in its span, by `join!` when both are.
     assert_ended_by(records.span("quick"), ends[0]);
     assert_ended_by(records.span("slow"), ends[0]);
     assert_ended_by(records.span("cancelled"), ends[1]);
