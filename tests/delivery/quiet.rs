@@ -7,7 +7,9 @@ use crate::common::{LONG, Program, server};
 use crate::process::{alone, switches};
 
 const INTERVAL: Duration = Duration::from_millis(200);
-const LATE: Duration = Duration::from_millis(250);
+/// Longer than any event waits that leaves by the interval, on a busy machine, too. That the worker looks within the interval,
+/// exactly, is tested where the time is passed in: `src/worker/schedule.rs`.
+const SOON: Duration = Duration::from_secs(5);
 
 /// What is called silence here.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -17,8 +19,8 @@ const SILENCE: Duration = Duration::from_secs(3);
 const REST: Duration = Duration::from_millis(800);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Lets the worker come to rest, and sees that it stays so. Time itself is what is tested here.
-fn silence() {
+/// Lets the worker come to rest, and says how often it had woken up until then.
+fn rest() -> u64 {
     let start = Instant::now();
     let mut before = switches("axiom-layer");
     let mut last = start;
@@ -30,6 +32,12 @@ fn silence() {
         }
         assert!(start.elapsed() < LONG, "it does not come to rest");
     }
+    before
+}
+
+/// The worker comes to rest and stays so. That nothing happens for a time can only be seen by letting it pass.
+fn silence() {
+    let before = rest();
     thread::sleep(SILENCE);
     let woken = switches("axiom-layer") - before;
     println!("the worker woke up {woken} times in {SILENCE:?} of silence");
@@ -47,17 +55,18 @@ fn one_event_arrives_within_the_flush_interval_and_then_nothing_wakes_up() {
                     .flush_interval(INTERVAL)
                     .request_timeout(REQUEST_TIMEOUT)
             });
-            // The second time the connection is there already, the third time the worker is asleep.
-            for (seq, pause) in [(0, INTERVAL / 2), (1, 4 * INTERVAL), (2, Duration::ZERO)] {
+            // The second time the connection is there already and the worker ticks, the third time the worker is asleep.
+            for seq in 0..3 {
+                if seq == 2 {
+                    rest();
+                }
                 let start = Instant::now();
                 program.record(seq..seq + 1);
                 assert!(server.wait_until(LONG, |server| server.ingested() == seq + 1));
                 let took = start.elapsed();
                 println!("event {seq} arrived after {took:?}");
-                assert!(took <= INTERVAL + LATE, "{took:?}");
-                thread::sleep(pause);
+                assert!(took < SOON, "{took:?}");
             }
-            // Two more looks at the queue, an interval apart, and it has settled down.
             silence();
             assert_eq!(program.finish(&server).lost(), 0);
         },

@@ -84,11 +84,10 @@ fn an_application_that_handles_the_signal_keeps_control() {
         app.wait_for("ready");
         app.signal("TERM");
         app.wait_for("shutting down");
-        // Longer than the hooks take until they end a process that nobody else would.
-        std::thread::sleep(Duration::from_millis(300));
-        // Nor does the second one end it: how often it has to be asked is the application's business.
+        // Nor does the second one end it: how often it has to be asked is the application's business. Hooks that had taken the
+        // first one would end the process at the second, before the application can tell of it.
         app.signal("TERM");
-        std::thread::sleep(Duration::from_millis(100));
+        app.wait_for("asked again");
         app.tell("go on");
         let ended = app.end();
         assert!(ended.status.success(), "{handler}: {}", ended.status);

@@ -97,6 +97,8 @@ fn plain(mut signals: Signals, guard: &Guard) {
     record(0..1_000);
     say("ready");
     signals.forever().next();
+    say("shutting down");
+    signals.forever().next();
     shut_down(guard);
 }
 
@@ -112,12 +114,14 @@ async fn handled(mut signal: tokio::signal::unix::Signal, guard: &Guard) {
     record(0..1_000);
     say("ready");
     signal.recv().await;
+    say("shutting down");
+    signal.recv().await;
     shut_down(guard);
 }
 
 /// What an application does of its own at the end: takes its time, and records.
 fn shut_down(guard: &Guard) {
-    say("shutting down");
+    say("asked again");
     hear();
     record(1_000..1_010);
     let stats = guard
