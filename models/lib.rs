@@ -10,14 +10,21 @@
 )]
 
 #[cfg(loom)]
-#[path = "../src/fence.rs"]
-mod fence;
+#[path = "../src/process"]
+mod process {
+    pub(crate) mod fence;
+}
 #[cfg(loom)]
 #[path = "../src/queue/mod.rs"]
 mod queue;
 #[cfg(loom)]
-#[path = "../src/stats.rs"]
-mod stats;
+#[path = "../src/report"]
+mod report {
+    mod ledger;
+
+    pub(crate) use self::ledger::Counters;
+    pub use self::ledger::{DropReason, Stats};
+}
 #[cfg(loom)]
 #[path = "../src/sync/mod.rs"]
 mod sync;
@@ -25,5 +32,5 @@ mod sync;
 #[cfg(loom)]
 pub use {
     queue::Overflow,
-    stats::{DropReason, Stats},
+    report::{DropReason, Stats},
 };

@@ -141,46 +141,32 @@
     )
 )]
 
-mod builder;
 mod config;
-mod diag;
 pub mod doctor;
-mod error;
-mod exit;
-mod fence;
-mod fork;
 mod frontend;
-mod guard;
-#[cfg(feature = "init")]
-mod init;
-#[cfg(feature = "http")]
 mod integration;
-mod late;
-mod pipeline;
+mod life;
+mod process;
 mod queue;
-mod running;
-mod schema;
-mod span_ext;
-mod stats;
+mod record;
+mod report;
+mod setup;
 mod sync;
 mod trace;
-mod witness;
 mod worker;
 
-pub use crate::builder::{Builder, builder};
 pub use crate::config::{Compression, Endpoint, Format, TagValue};
-pub use crate::diag::{Cause, Diagnostic};
-pub use crate::doctor::doctor;
-pub use crate::error::{BuildError, FlushError};
-pub use crate::frontend::{AxiomLayer, FieldPlacement};
-pub use crate::guard::Guard;
-#[cfg(feature = "init")]
-pub use crate::init::init;
+pub use crate::frontend::AxiomLayer;
+pub use crate::integration::SpanExt;
 #[cfg(feature = "http")]
 pub use crate::integration::http;
+pub use crate::life::Guard;
 pub use crate::queue::Overflow;
-pub use crate::span_ext::SpanExt;
-pub use crate::stats::{DropReason, Stats};
+pub use crate::record::FieldPlacement;
+pub use crate::report::{BuildError, Cause, Diagnostic, DropReason, FlushError, Stats};
+#[cfg(feature = "init")]
+pub use crate::setup::init;
+pub use crate::setup::{Builder, builder, doctor};
 pub use crate::trace::TraceContext;
 
 /// Makes the examples of the README doc tests.

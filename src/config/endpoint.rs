@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use super::environment::{Environment, Given, given};
 use super::secret::no_token;
-use crate::error::{BuildError, Origin};
+use crate::report::{BuildError, Origin};
 
 const DEFAULT_URL: &str = "https://api.axiom.co";
 /// Today's limit for a new dataset (Axiom's docs/datasets). Its other rules changed over time, so

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 
-use crate::error::{BuildError, Origin};
+use crate::report::{BuildError, Origin};
 
 /// A text that was set, and where.
 #[derive(Clone)]

@@ -4,9 +4,8 @@ use std::fmt::Debug;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::error::{BuildError, Origin};
 use crate::queue::{CHUNK_BYTES, Overflow};
-use crate::worker::REFUSED_PAUSE;
+use crate::report::{BuildError, Origin};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -24,6 +23,9 @@ const HEARTBEAT: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
 /// Longer timeouts mean this: a year from now can still be computed on every system's clock.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// How long nothing is sent after a refusal that somebody has to mend (401, 403, 404).
+pub(crate) const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Limits {

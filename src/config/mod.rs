@@ -3,31 +3,35 @@
 
 mod endpoint;
 mod environment;
+mod label;
 mod labels;
 mod limits;
 mod resource;
 mod secret;
+mod token;
 mod token_file;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use self::endpoint::Endpoint;
 pub(crate) use self::endpoint::{Destination, Wanted};
 use self::endpoint::{Target, dataset};
 pub(crate) use self::environment::Environment;
 use self::environment::Given;
-pub use self::labels::TagValue;
-pub(crate) use self::labels::{Label, Labels};
-pub(crate) use self::limits::Limits;
-use self::resource::SERVICE_NAME;
+pub(crate) use self::label::Label;
+use self::label::SERVICE_NAME;
+pub use self::label::TagValue;
+pub(crate) use self::labels::Labels;
+pub(crate) use self::limits::{Limits, REFUSED_PAUSE};
 pub(crate) use self::resource::of_this_process;
+use self::secret::is_visible_ascii;
 pub(crate) use self::secret::{HIDDEN, SHORTEST_TOKEN, Secret};
-use self::secret::{Token, is_visible_ascii};
+use self::token::Token;
 pub(crate) use self::token_file::TokenFile;
-use crate::diag::Hook;
-use crate::error::{BuildError, Origin};
-use crate::frontend::FieldPlacement;
+use crate::record::FieldPlacement;
+use crate::report::Hook;
+use crate::report::{BuildError, Origin};
 
 /// How a batch of records is written.
 ///
@@ -135,7 +139,7 @@ impl Default for Settings {
 impl Settings {
     /// Whether a token was set or is in the environment, be it right or wrong.
     pub(crate) fn has_token(&self, environment: &dyn Fn(&str) -> Option<OsString>) -> bool {
-        Token::is_given(self, Environment(environment))
+        is_token_given(self, Environment(environment))
     }
 
     /// Whether it is known which dataset records go to.
@@ -207,7 +211,7 @@ impl Config {
         defaults: Vec<Label>,
     ) -> Result<Self, BuildError> {
         let environment = Environment(environment);
-        let (token, file) = Token::find(
+        let (token, file) = find_token(
             settings.token.take(),
             settings.token_file.as_deref(),
             environment,
@@ -326,6 +330,40 @@ fn traces_dataset(
         .fix("leave it out, or give the URL before the endpoint's path to .url(..)"));
     }
     Ok(Some(name))
+}
+
+/// The token that was given first: by a setter, by `AXIOM_TOKEN`, by the file that `AXIOM_TOKEN_FILE` names. `None`:
+/// there is none of these.
+///
+/// With the file that it was read from, if it was one.
+fn find_token(
+    explicit: Option<String>,
+    explicit_file: Option<&Path>,
+    environment: Environment<'_>,
+) -> Result<Option<(Token, Option<TokenFile>)>, BuildError> {
+    if let Some(text) = explicit {
+        let token = Token::read(environment::given(text, "token")?)?;
+        return Ok(Some((token, None)));
+    }
+    let file = match explicit_file {
+        Some(path) => Some(TokenFile::explicit(path)?),
+        None => match environment.variable("token", token::VARIABLE)? {
+            Some(given) => return Ok(Some((Token::read(given)?, None))),
+            None => TokenFile::of_environment(environment)?,
+        },
+    };
+    match file {
+        Some(file) => Ok(Some((file.read()?, Some(file)))),
+        None => Ok(None),
+    }
+}
+
+/// Whether [`find_token`] would look at a token, be it right or wrong.
+fn is_token_given(settings: &Settings, environment: Environment<'_>) -> bool {
+    settings.token.is_some()
+        || settings.token_file.is_some()
+        || environment.is_set(token::VARIABLE)
+        || environment.is_set(token_file::VARIABLE)
 }
 
 #[cfg(test)]

@@ -4,32 +4,12 @@ use std::ffi::OsString;
 use std::sync::OnceLock;
 
 use super::environment::{Environment, Given};
-use super::labels::Label;
-use crate::error::BuildError;
-use crate::fork::Process;
+use super::label::{Label, SERVICE_NAME};
+use crate::process::Process;
+use crate::report::BuildError;
 use crate::trace;
 
-pub(crate) const SERVICE_NAME: &str = "service.name";
 const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
-
-/// Attributes that Axiom lifts to the top level when it takes OTLP (the contract's §7): a dataset that
-/// both we and an OTLP exporter feed has one field for each.
-const LIFTED: [&str; 4] = [
-    SERVICE_NAME,
-    "service.version",
-    "service.namespace",
-    "service.instance.id",
-];
-const LIFTED_GROUP: &str = "telemetry.";
-
-/// The field that a resource attribute is sent as.
-pub(crate) fn field_name(attribute: &str) -> String {
-    if LIFTED.contains(&attribute) || attribute.starts_with(LIFTED_GROUP) {
-        attribute.to_owned()
-    } else {
-        format!("resource.{attribute}")
-    }
-}
 
 /// `OTEL_RESOURCE_ATTRIBUTES`, then `OTEL_SERVICE_NAME`, which overrides it.
 pub(crate) fn from_environment(environment: Environment<'_>) -> Result<Vec<Label>, BuildError> {
@@ -209,27 +189,6 @@ mod tests {
             let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-');
             assert!(id.bytes().all(hex), "{id}");
             assert!(seen.insert(id), "twice");
-        }
-    }
-
-    #[test]
-    fn only_what_axiom_lifts_stays_at_the_top_level() {
-        for (attribute, field) in [
-            ("service.name", "service.name"),
-            ("service.version", "service.version"),
-            ("service.namespace", "service.namespace"),
-            ("service.instance.id", "service.instance.id"),
-            ("telemetry.sdk.name", "telemetry.sdk.name"),
-            ("telemetry.distro.version", "telemetry.distro.version"),
-            ("service.criticality", "resource.service.criticality"),
-            (
-                "deployment.environment.name",
-                "resource.deployment.environment.name",
-            ),
-            ("host.name", "resource.host.name"),
-            ("telemetry", "resource.telemetry"),
-        ] {
-            assert_eq!(field_name(attribute), field);
         }
     }
 }

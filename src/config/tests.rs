@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::builder::{Builder, builder};
+use crate::setup::{Builder, builder};
 
 const TOKEN: &str = "xaat-12345678-90ab-cdef-1234-567890abcdef";
 const API: &str = "https://api.axiom.co/v1/datasets/logs/ingest";
@@ -116,8 +116,8 @@ fn every_setter_arrives() {
         }
     );
     assert!(config.source_location && config.thread_names && !config.diagnostics);
-    (config.on_diagnostic.unwrap().0)(&crate::diag::Diagnostic::new(
-        crate::diag::Cause::Internal,
+    (config.on_diagnostic.unwrap().0)(&crate::report::Diagnostic::new(
+        crate::report::Cause::Internal,
         "",
         "",
         "",

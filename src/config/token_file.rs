@@ -6,8 +6,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::environment::{Environment, Given};
-use super::secret::{Secret, Token};
-use crate::error::{BuildError, Origin};
+use super::secret::Secret;
+use super::token::Token;
+use crate::report::{BuildError, Origin};
 
 const SETTER: &str = "token_file";
 pub(crate) const VARIABLE: &str = "AXIOM_TOKEN_FILE";

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::config::Secret;
-use crate::error::BuildError;
+use crate::report::BuildError;
 use crate::worker::{Trouble, Words};
 
 /// What [`doctor`](crate::doctor()) found out.

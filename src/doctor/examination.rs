@@ -14,7 +14,7 @@ use tokio::time::timeout_at;
 use super::diagnosis::{Check, Finding, Problem, State, Step, Verdict};
 use super::probe::{self, Ids};
 use crate::config::{Config, Destination, TokenFile};
-use crate::diag::Cause;
+use crate::report::Cause;
 use crate::worker::{
     self, ADDRESS, Answer, NoAnswer, Outcome, Place, Transport, Trouble, Words, forwarder, outcome,
     proxy, shown,

@@ -14,8 +14,10 @@ pub use self::diagnosis::{Check, Diagnosis, Problem, State, Step};
 use self::diagnosis::{Finding, Verdict};
 use self::examination::{Examination, Note};
 use crate::config::Config;
-use crate::error::BuildError;
-use crate::{fence, pipeline, witness, worker};
+use crate::life;
+use crate::process::{fence, witness};
+use crate::report::BuildError;
+use crate::worker;
 
 /// How long a diagnosis may take in all.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,36 +26,12 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// What is left of the time for handing over the verdict.
 const HANDOVER: u32 = 20;
 
-/// Finds out why records do not arrive, or that they do: sends one record and says in plain words what is wrong
-/// and what fixes it.
-///
-/// Configured by the environment alone; [`Builder::doctor`](crate::Builder::doctor) diagnoses explicit settings, too. The
-/// `doctor` example of this crate is a program around it.
-///
-/// It checks in order the configuration, the host's name, the connection, TLS, whether the endpoint takes a record
-/// for each dataset, and the clock. The first failure is the diagnosis. On the way it sends a small record, "axiom-layer doctor
-/// probe", at level info; to a [`traces_dataset`](crate::Builder::traces_dataset) a span of that name.
-///
-/// Never takes longer than 10 seconds, and blocks the calling thread for that time at most. Needs no runtime and
-/// may be called inside one; there, `spawn_blocking` keeps other tasks going. It prints nothing, panics never, and
-/// the token appears nowhere in its result.
-///
-/// # Examples
-/// ```no_run
-/// let diagnosis = axiom_layer::doctor();
-/// println!("{diagnosis}");
-/// assert!(diagnosis.is_healthy());
-/// ```
-pub fn doctor() -> Diagnosis {
-    crate::builder().doctor()
-}
-
 /// Diagnoses a configuration, or why there is none.
 pub(crate) fn diagnose(config: Result<Config, BuildError>, timeout: Duration) -> Diagnosis {
     let timeout = timeout.min(LONGEST);
     let deadline = Instant::now() + timeout;
     let prepared = config.and_then(|config| {
-        let settings = pipeline::worker_settings(&config)?;
+        let settings = life::worker_settings(&config)?;
         Ok((config, settings))
     });
     let (config, settings) = match prepared {

@@ -3,9 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::frontend::{put_start, wall_clock};
 use crate::queue::{CHUNK_BYTES, Overflow, Queue, Signal};
-use crate::stats::Counters;
+use crate::record::clock::{put_start, wall_clock};
+use crate::report::Counters;
 use crate::trace::{self, SpanId, TraceId};
 use crate::worker::{Batcher, Body, Encoder, Limits};
 

@@ -4,8 +4,8 @@ use once_cell::race::OnceBox;
 use std::collections::HashMap;
 use tracing_core::{Level, Metadata};
 
-use super::json::{self, Ansi, Piece};
-use super::placement::Placement;
+use crate::record::Placement;
+use crate::record::json::{self, Ansi, Piece};
 
 /// Axiom's limit for a field name is 200 bytes (docs/limits); ours may live under `attributes.custom.`.
 pub(crate) const KEY_BYTES: usize = 200 - "attributes.custom.".len();

@@ -12,10 +12,10 @@ use super::callsite::Callsite;
 use super::current::{self, Entered};
 use super::scratch::{self, Scratch};
 use super::thread;
-use super::time;
 use super::tracer::{Made, Tracer};
 use super::visit::FieldVisitor;
-use crate::fence;
+use crate::process::fence;
+use crate::record::clock;
 
 /// Delivers the spans and events of a `tracing` registry to Axiom.
 ///
@@ -143,7 +143,7 @@ where
             return;
         };
         current::at_work();
-        let time = time::wall_clock();
+        let time = clock::wall_clock();
         let callsite = tracer.callsites.of(event.metadata());
         let around = tracer.around_event(event, &ctx);
         // Before code of the application's runs, which may close the span.

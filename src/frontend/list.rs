@@ -1,9 +1,9 @@
 //! A bounded JSON array on a span: its links, or the events inside it.
 
 use super::callsite::Callsite;
-use super::json;
 use super::record::{SpanIds, close, put_log};
 use super::scratch::Scratch;
+use crate::record::json;
 
 /// OpenTelemetry's default limit for the events and the links of a span.
 const ENTRIES: u32 = 128;

@@ -111,7 +111,7 @@ impl Members {
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     pub(crate) attributes: Members,
-    /// At the top level, or in `attributes.custom`: see [`Placement`](super::placement::Placement).
+    /// At the top level, or in `attributes.custom`: see [`Placement`](crate::record::Placement).
     pub(crate) outer: Members,
     /// Members of nested values, each of which is a field to Axiom, beyond the one that the value counts for.
     nested: u32,

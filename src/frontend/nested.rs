@@ -7,8 +7,8 @@
 use valuable::{Enumerable, Fields, NamedValues, Value, Variant, Visit};
 
 use super::callsite::KEY_BYTES;
-use super::json::{self, Ansi};
 use super::members::ATTRIBUTES;
+use crate::record::json::{self, Ansi};
 
 /// Axiom cuts at 100 (docs/limits). Nobody reads that far, and each level is a frame on the stack.
 const DEPTH: usize = 16;

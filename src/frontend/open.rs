@@ -12,7 +12,7 @@ use tracing_core::Metadata;
 use super::patience::{self, Patience};
 use super::record::{SpanIds, Status};
 use super::span::Content;
-use super::time;
+use crate::record::clock;
 use crate::trace::{SpanId, TraceContext, TraceId};
 
 /// Both ids as text, in whole words.
@@ -73,7 +73,7 @@ impl Anchor {
         parent
             .filter(|anchor| read.wrapping_sub(anchor.read) < ANCHOR_SECONDS)
             .unwrap_or_else(|| Self {
-                offset: time::wall_clock().wrapping_sub(now),
+                offset: clock::wall_clock().wrapping_sub(now),
                 read,
             })
     }
@@ -206,7 +206,7 @@ impl OpenSpan {
 
     pub(crate) fn enter(&self) {
         if self.inside.fetch_add(ENTRY + 1, Ordering::AcqRel) as u32 == 0 {
-            self.busy.fetch_sub(time::monotonic(), Ordering::Relaxed);
+            self.busy.fetch_sub(clock::monotonic(), Ordering::Relaxed);
         }
     }
 
@@ -216,7 +216,7 @@ impl OpenSpan {
             let is_last = inside as u32 == 1;
             // The clock is read before the span is left, and read again if another has entered since: time that passes between
             // would be counted twice if another were inside meanwhile.
-            let now = if is_last { time::monotonic() } else { 0 };
+            let now = if is_last { clock::monotonic() } else { 0 };
             let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
             match (self.inside).compare_exchange_weak(inside, inside - 1, done, failed) {
                 Ok(_) if is_last => {
@@ -264,7 +264,7 @@ impl OpenSpan {
         );
         let is_inside = self.is_inside();
         let end = if left == 0 || is_inside || is_told {
-            time::monotonic()
+            clock::monotonic()
         } else {
             left
         };
@@ -370,7 +370,7 @@ mod tests {
     #[test]
     fn the_time_inside_is_exact_however_threads_come_and_go() {
         let span = OpenSpan::default();
-        let start = time::monotonic();
+        let start = clock::monotonic();
         span.begin(&ids(b'0'), false, Anchor::inherit(None, start), start);
         std::thread::scope(|scope| {
             // Many more than there are processors, so that some are stopped between two steps.
@@ -383,7 +383,7 @@ mod tests {
                 });
             }
         });
-        let elapsed = time::monotonic() - start;
+        let elapsed = clock::monotonic() - start;
         // Not clamped yet: a lost or doubled reading would show as a number of another size.
         assert!(span.busy.load(Ordering::Relaxed) <= elapsed);
         let times = span.times(false);
@@ -393,7 +393,7 @@ mod tests {
     #[test]
     fn who_ends_a_span_while_another_enters_or_leaves_it_tells_the_time_inside() {
         let span = OpenSpan::default();
-        let start = time::monotonic();
+        let start = clock::monotonic();
         // It began before anybody was inside.
         span.begin(&ids(b'0'), false, Anchor::inherit(None, start), 1);
         std::thread::sleep(std::time::Duration::from_millis(100));
@@ -411,11 +411,11 @@ mod tests {
         };
         span.inside.fetch_add(1, Ordering::AcqRel);
         step(|span| {
-            span.busy.fetch_sub(time::monotonic(), Ordering::Relaxed);
+            span.busy.fetch_sub(clock::monotonic(), Ordering::Relaxed);
         });
         span.inside.fetch_sub(1, Ordering::AcqRel);
         step(|span| {
-            span.busy.fetch_add(time::monotonic(), Ordering::Relaxed);
+            span.busy.fetch_add(clock::monotonic(), Ordering::Relaxed);
         });
     }
 

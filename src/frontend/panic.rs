@@ -15,14 +15,14 @@ use tracing_subscriber::Registry;
 use super::callsite::NAME_BYTES;
 use super::current;
 use super::home::address;
-use super::json::{self, Ansi};
 use super::scratch;
 use super::thread;
-use super::time;
 use super::tracer::{Made, Tracer};
 use super::tracers;
 use super::visit::EXCEPTION_BYTES;
-use crate::fence;
+use crate::process::fence;
+use crate::record::clock;
+use crate::record::json::{self, Ansi};
 
 /// With the fields of the spans around it and the labels, a line stays below 1,000,000 bytes.
 const MESSAGE_BYTES: usize = 64 * 1024;
@@ -158,7 +158,7 @@ impl Panic {
             scratch.special.message.clone_from(&self.message);
             scratch.special.exception.clone_from(&self.exception);
             let made = Made {
-                time: time::wall_clock(),
+                time: clock::wall_clock(),
                 callsite: tracer.callsites.of(&METADATA),
                 around,
                 ids: around.map(|around| around.span.ids()),

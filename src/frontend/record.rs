@@ -4,9 +4,9 @@ use super::callsite::Callsite;
 use super::list::List;
 use super::members::Fields;
 use super::open::Times;
-use super::placement::FieldPlacement;
 use super::visit::Special;
-use super::{json, time};
+use crate::record::FieldPlacement;
+use crate::record::{clock, json};
 use crate::trace::{SpanId, TraceId};
 
 /// `kind` of a span, in the words of OpenTelemetry.
@@ -73,7 +73,7 @@ pub(crate) struct EventRecord<'a> {
 
 impl EventRecord<'_> {
     pub(crate) fn put(&self, line: &mut Vec<u8>) {
-        time::put_start(line, self.time);
+        clock::put_start(line, self.time);
         line.extend_from_slice(&self.callsite.event);
         if self.callsite.is_log {
             line.push(b',');
@@ -134,7 +134,7 @@ impl SpanRecord<'_> {
             duration,
             busy,
         } = self.times;
-        time::put_start(line, start);
+        clock::put_start(line, start);
         line.extend_from_slice(b",\"duration\":");
         json::put_u64(line, duration);
         line.extend_from_slice(b",\"name\":");

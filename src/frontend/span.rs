@@ -5,12 +5,12 @@ use std::sync::Arc;
 use tracing_core::Metadata;
 
 use super::callsite::{Callsite, FieldPlan, Role};
-use super::json;
 use super::list::List;
 use super::members::Fields;
 use super::open::{OpenSpan, Times};
 use super::record::{self, Frame, SpanIds, SpanRecord, Status};
 use super::visit::{STATUS_MESSAGE_BYTES, Special};
+use crate::record::json;
 use crate::trace::{SpanId, TraceContext};
 
 /// Buffers that grew beyond this for one span are given back.

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::callsite::NAME_BYTES;
-use super::json;
+use crate::record::json;
 
 thread_local! {
     static MEMBERS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };

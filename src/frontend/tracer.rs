@@ -12,7 +12,6 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 use super::callsite::{Callsite, CallsiteOptions, Callsites, KEY_BYTES};
 use super::current;
 use super::home::Home;
-use super::json;
 use super::list;
 use super::members::Keys;
 use super::open::{Anchor, OpenSpan};
@@ -20,12 +19,13 @@ use super::record::{EventRecord, Frame, SpanIds};
 use super::scratch::{self, Scratch};
 use super::span::Content;
 use super::table::Table;
-use super::time;
 use super::tracers;
 use super::visit::{Special, VALUE_BYTES};
 use crate::config::TagValue;
-use crate::pipeline::Pipeline;
-use crate::stats::DropReason;
+use crate::queue::{Kind, Outlet};
+use crate::record::clock;
+use crate::record::json;
+use crate::report::DropReason;
 use crate::trace::{self, TraceContext};
 
 /// Spans around an event whose fields it may have. Further out there is nobody who reads them at each event, and each costs.
@@ -56,7 +56,7 @@ pub(crate) struct Tracer {
     /// Tells it from the others of this process.
     pub(super) id: usize,
     pub(super) callsites: Callsites,
-    pipeline: Arc<Pipeline>,
+    outlet: Outlet,
     pub(super) thread_names: bool,
     pub(super) span_fields: bool,
     pub(super) span_events: bool,
@@ -111,13 +111,9 @@ impl Drop for Tracer {
 }
 
 impl Tracer {
-    pub(crate) fn new(
-        pipeline: Arc<Pipeline>,
-        spans: Arc<OpenSpans>,
-        options: Options,
-    ) -> Arc<Self> {
+    pub(crate) fn new(outlet: Outlet, spans: Arc<OpenSpans>, options: Options) -> Arc<Self> {
         // The clock's first reading, which is kept: a fork must not come amid it.
-        time::monotonic();
+        clock::monotonic();
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let tracer = Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -127,7 +123,7 @@ impl Tracer {
                 labels: options.labels,
             },
             callsites: Callsites::new(options.callsites),
-            pipeline,
+            outlet,
             thread_names: options.thread_names,
             span_fields: options.span_fields,
             span_events: options.span_events,
@@ -144,27 +140,9 @@ impl Tracer {
     pub(super) fn encode<T>(&self, encode: impl FnOnce(&mut Scratch) -> T) -> Option<T> {
         let encoded = scratch::with(encode);
         if encoded.is_none() {
-            self.pipeline
-                .here()
-                .counters()
-                .add_dropped(DropReason::Recursion, 1);
+            self.outlet.drop_unmade(DropReason::Recursion);
         }
         encoded
-    }
-
-    pub(super) fn push(&self, is_span: bool, line: &[u8], incomplete: u32) {
-        let pipeline = self.pipeline.here();
-        if incomplete > 0 {
-            pipeline.counters().add_incomplete();
-        }
-        let is_open = if is_span {
-            pipeline.spans().push(line)
-        } else {
-            pipeline.events().push(line)
-        };
-        if !is_open {
-            pipeline.recorded_late();
-        }
     }
 
     /// Whether the layer may live in the registry at this address.
@@ -274,7 +252,7 @@ impl Tracer {
                 .or_else(|| self.nearest_from(ctx.span(id)?.parent()?))
         });
         let parent = parent.map(Id::into_u64);
-        let now = time::monotonic();
+        let now = clock::monotonic();
         let anchor = Anchor::inherit(around.map(|around| around.span.anchor()), now);
         let above = around.map(|around| around.span.ids());
         let mut ids = SpanIds {
@@ -370,7 +348,7 @@ impl Tracer {
     pub(crate) fn end(&self, span: &OpenSpan, metadata: &'static Metadata<'static>) {
         scratch::lend(|scratch| {
             if let Some(incomplete) = self.put_span(span, metadata, true, &mut scratch.line) {
-                self.push(true, &scratch.line, incomplete);
+                self.outlet.push(Kind::Span, &scratch.line, incomplete > 0);
             }
         });
     }
@@ -385,7 +363,7 @@ impl Tracer {
                 (put, is_empty)
             });
             if let Some(incomplete) = released.flatten() {
-                self.push(true, &scratch.line, incomplete);
+                self.outlet.push(Kind::Span, &scratch.line, incomplete > 0);
             }
         });
     }
@@ -465,7 +443,7 @@ impl Tracer {
             frame: &self.frame,
         };
         record.put(&mut scratch.line);
-        self.push(false, &scratch.line, incomplete);
+        self.outlet.push(Kind::Event, &scratch.line, incomplete > 0);
     }
 
     /// Adds the fields of the spans around an event, the nearest first: where two have a key, it wins.

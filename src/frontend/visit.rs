@@ -13,9 +13,9 @@ use tracing_core::field::Visit;
 use super::callsite::{Callsite, FieldPlan, NAME_BYTES, Role, role_in_span};
 use super::current;
 use super::exception::{Causes, Chain, put_type};
-use super::json::{self, Ansi};
 use super::members::Fields;
 use crate::config::TagValue;
+use crate::record::json::{self, Ansi};
 
 /// One value at most. With a message and all attributes at their caps, the labels (64 KiB) and the rest,
 /// a line stays below 1,000,000 bytes: Axiom refuses a whole request for one line above 1 MiB.

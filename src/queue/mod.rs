@@ -3,6 +3,8 @@
 //! Bounded in bytes by its pool of chunks. No `unsafe`: a chunk is a `Box`, moved by atomic swaps.
 
 mod chunk;
+#[cfg(not(loom))]
+mod outlet;
 mod signal;
 mod unit;
 
@@ -14,10 +16,12 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 
 pub(crate) use self::chunk::{CHUNK_BYTES, Chunk};
+#[cfg(not(loom))]
+pub(crate) use self::outlet::{Kind, Lanes, Outlet, Owner};
 pub(crate) use self::signal::Signal;
 pub(crate) use self::unit::Unit;
-use crate::fence;
-use crate::stats::{Counters, DropReason};
+use crate::process::fence;
+use crate::report::{Counters, DropReason};
 use crate::sync::{
     ArrayQueue, AtomicBool, AtomicCell, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering,
 };

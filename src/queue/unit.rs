@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Chunk, Queue};
-use crate::stats::DropReason;
+use crate::report::DropReason;
 use crate::sync::{AtomicU32, Ordering};
 
 /// A full chunk in the worker's hands. It settles each of its events once; what is left unsettled

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use rand::rngs::{SmallRng, SysRng};
 use rand::{Rng, SeedableRng};
 
-use crate::fork::Process;
+use crate::process::Process;
 
 pub use self::context::TraceContext;
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::queue::{Queue, Unit};
-use crate::stats::DropReason;
+use crate::report::DropReason;
 
 /// Whole lines of one chunk.
 #[derive(Debug)]
@@ -246,7 +246,7 @@ mod tests {
 
     use super::*;
     use crate::queue::{CHUNK_BYTES, Overflow, Signal};
-    use crate::stats::{Counters, Stats};
+    use crate::report::{Counters, Stats};
 
     fn queue() -> (Arc<Queue>, Arc<Counters>) {
         let counters = Arc::new(Counters::default());

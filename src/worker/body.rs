@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::batch::Batch;
 use crate::config::{Compression, Format};
-use crate::frontend::LINE_START;
+use crate::record::clock::LINE_START;
 
 /// gzip's level: the fastest.
 const GZIP_LEVEL: u32 = 1;

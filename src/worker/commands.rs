@@ -9,8 +9,8 @@ use super::destination::Destination;
 use super::inbox::{Asked, Reply};
 use super::report::records;
 use super::words::address;
-use crate::diag::Cause;
 use crate::queue::Mark;
+use crate::report::Cause;
 
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]

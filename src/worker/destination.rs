@@ -18,11 +18,9 @@ use super::isolate::{Evidence, Isolate};
 use super::pace::{Kind, Pace, Why};
 use super::size::Size;
 use super::streak::Streak;
+use crate::config::REFUSED_PAUSE;
 use crate::queue::Queue;
-use crate::stats::DropReason;
-
-/// How long nothing is sent after a refusal that somebody has to mend (401, 403, 404).
-pub(crate) const REFUSED_PAUSE: Duration = Duration::from_secs(30);
+use crate::report::DropReason;
 
 /// Of the queue's chunks, suspects may keep a fourth: the rest is for records that nobody suspects. (With
 /// `Overflow::DropOldest` the worker is given half of them at the most.)

@@ -16,9 +16,9 @@ use super::response::{self, Answer, Outcome};
 use super::tests;
 use super::transport::{Transport, token_in};
 use super::trouble::{NoAnswer, Trouble};
-use crate::diag::Cause;
-use crate::stats::DropReason;
-use crate::witness;
+use crate::process::witness;
+use crate::report::Cause;
+use crate::report::DropReason;
 
 /// Bodies in memory beyond which no new batch is made: with the last of them, less than 8 MiB. Datasets have
 /// equal parts of it, so that one that stalls does not hold up the other.

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::frontend::{json, put_start, wall_clock};
-use crate::stats::Stats;
+use crate::record::clock::{put_start, wall_clock};
+use crate::record::json;
+use crate::report::Stats;
 
 /// When the next one is due, and what all of them have in common.
 #[derive(Debug)]
@@ -80,7 +81,7 @@ fn close(line: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::{Counters, DropReason};
+    use crate::report::{Counters, DropReason};
 
     #[test]
     fn the_ledger_is_recorded_once_an_interval() {

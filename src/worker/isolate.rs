@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Limits};
-use crate::stats::DropReason;
+use crate::report::DropReason;
 
 /// Tests in any second, at the most.
 pub(super) const TESTS_PER_SECOND: usize = 5;

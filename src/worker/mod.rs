@@ -47,7 +47,6 @@ pub(crate) use self::body::{Body, Encoder, Layout};
 pub(crate) use self::commands::Flushed;
 use self::commands::{Closing, Flush};
 use self::destination::Destination;
-pub(crate) use self::destination::REFUSED_PAUSE;
 use self::exchange::{Attempt, Flight};
 pub(crate) use self::heartbeat::Heartbeat;
 use self::hedge::Hedge;
@@ -61,10 +60,10 @@ pub(crate) use self::transport::{
 };
 pub(crate) use self::trouble::{NoAnswer, Trouble};
 pub(crate) use self::words::{ADDRESS, Place, Words, shown};
-use crate::diag::Diag;
-use crate::fence;
+use crate::process::fence;
 use crate::queue::{Queue, Signal};
-use crate::stats::Counters;
+use crate::report::Counters;
+use crate::report::Diag;
 
 /// How long to wait for a record that a producer is just now appending.
 const STRAGGLER: Duration = Duration::from_millis(1);

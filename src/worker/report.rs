@@ -8,8 +8,8 @@ use super::transport::forwarder;
 use super::trouble::{NoAnswer, Trouble};
 use super::words::{ADDRESS, Place, Words};
 use crate::config::TokenFile;
-use crate::diag::{Cause, Diagnostic};
-use crate::stats::{DropReason, Stats};
+use crate::report::{Cause, Diagnostic};
+use crate::report::{DropReason, Stats};
 
 pub(super) fn records(number: u64) -> String {
     match number {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::words::EMPTY;
 use crate::config::{HIDDEN, SHORTEST_TOKEN};
-use crate::diag::Cause;
+use crate::report::Cause;
 
 /// No hint of the server's is followed for longer. Axiom's rate limits are counted by the minute
 /// (docs, "API limits"), so a reset further away is a mistake or a clock that is wrong.

@@ -6,7 +6,7 @@ use std::io;
 use reqwest::Url;
 
 use super::trouble::Trouble;
-use crate::diag::Cause;
+use crate::report::Cause;
 
 /// The settings that an address may come from.
 pub(crate) const ADDRESS: &str =

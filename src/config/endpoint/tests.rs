@@ -2,7 +2,7 @@
 
 use super::super::tests::{complete, config, message};
 use super::*;
-use crate::builder::Builder;
+use crate::setup::Builder;
 
 fn address(builder: Builder, variables: &[(&str, &str)]) -> String {
     config(builder, variables).unwrap().events.url.into()

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::super::tests::{complete, config, message};
 use super::*;
-use crate::builder::Builder;
+use crate::setup::Builder;
 
 fn labels(builder: Builder, variables: &[(&str, &str)]) -> Labels {
     config(builder, variables).unwrap().labels

@@ -2,8 +2,8 @@ use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
-use crate::builder::{Builder, builder};
 use crate::config::tests::{config, message};
+use crate::setup::{Builder, builder};
 
 const TOKEN: &str = "xaat-12345678-90ab-cdef-1234-567890abcdef";
 const OTHER: &str = "xaat-87654321-90ab-cdef-1234-567890abcdef";

@@ -19,7 +19,7 @@ use super::future::{Pending, ResponseFuture};
 use super::grpc;
 use super::secrets::redact_text;
 use super::service::error_type;
-use crate::span_ext::SpanExt;
+use crate::integration::SpanExt;
 use crate::trace::TraceContext;
 
 /// Gives each request that a client sends a span below the current one, and sends its context along. With the feature `tower`.

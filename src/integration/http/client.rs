@@ -9,7 +9,7 @@ use tracing::{Instrument, Level, Span};
 use super::conventions::{self, KnownMethod, TARGET};
 use super::exchange::{Exchange, Side, span_at};
 use super::secrets::full_url;
-use crate::span_ext::SpanExt;
+use crate::integration::SpanExt;
 use crate::trace::TraceContext;
 
 /// Gives each request that a reqwest client sends a span below the current one, and sends its context along. With the

@@ -9,7 +9,7 @@ use tracing::Span;
 #[cfg(feature = "tower")]
 use super::secrets::Redacted;
 use super::secrets::RedactedError;
-use crate::span_ext::SpanExt;
+use crate::integration::SpanExt;
 
 /// Opens a span of the integration at a level that is known only now: a callsite for each.
 macro_rules! span_at {

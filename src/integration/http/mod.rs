@@ -41,6 +41,8 @@ mod secrets;
 #[cfg(feature = "tower")]
 mod server;
 #[cfg(feature = "tower")]
+mod server_span;
+#[cfg(feature = "tower")]
 mod service;
 
 #[cfg(feature = "tower")]

@@ -1,30 +1,14 @@
-//! Opens the span of a request that arrived.
+//! The layer that gives each request of a server its span: how it is set up.
 
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::{HOST, USER_AGENT};
 use http::request::Parts;
 use tower_layer::Layer;
-use tracing::field::{Empty, display};
 use tracing::{Level, Span};
 
-use super::conventions::{self, KnownMethod, TARGET};
-use super::exchange::span_at;
-use super::grpc::Call;
-use super::secrets::redact_query;
+use super::server_span::ServerSpan;
 use super::service::ServerService;
-use crate::span_ext::SpanExt;
-use crate::trace::TraceContext;
-
-/// Finds the template of the path that a request matched.
-type Route = Arc<dyn for<'a> Fn(&'a Parts) -> Option<&'a str> + Send + Sync>;
-
-/// Adds fields of the application's own to the span of a request.
-type Attributes = Arc<dyn Fn(&Parts, &Span) + Send + Sync>;
-
-/// Tells the requests that get no span.
-type Skip = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 
 /// Gives each request that a server answers a span, which continues the trace of its caller. With the feature `tower`.
 ///
@@ -89,12 +73,7 @@ type Skip = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 /// ```
 #[derive(Clone)]
 pub struct ServerLayer {
-    level: Level,
-    route: Option<Route>,
-    attributes: Option<Attributes>,
-    skip: Option<Skip>,
-    scheme: Option<Arc<str>>,
-    ends_at_head: bool,
+    span: ServerSpan,
 }
 
 impl ServerLayer {
@@ -102,19 +81,14 @@ impl ServerLayer {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            level: Level::INFO,
-            route: None,
-            attributes: None,
-            skip: None,
-            scheme: None,
-            ends_at_head: false,
+            span: ServerSpan::new(),
         }
     }
 
     /// The level of the spans. Default INFO.
     #[must_use]
     pub fn level(mut self, level: Level) -> Self {
-        self.level = level;
+        self.span.level = level;
         self
     }
 
@@ -140,7 +114,7 @@ impl ServerLayer {
     where
         F: for<'a> Fn(&'a Parts) -> Option<&'a str> + Send + Sync + 'static,
     {
-        self.route = Some(Arc::new(route));
+        self.span.route = Some(Arc::new(route));
         self
     }
 
@@ -164,7 +138,7 @@ impl ServerLayer {
     where
         F: Fn(&Parts, &Span) + Send + Sync + 'static,
     {
-        self.attributes = Some(Arc::new(attributes));
+        self.span.attributes = Some(Arc::new(attributes));
         self
     }
 
@@ -172,7 +146,7 @@ impl ServerLayer {
     ///
     /// They are served as if this layer was not there: what is recorded meanwhile belongs to the span that is current where
     /// the service is called, if there is one, and the caller's trace is not continued, for without a span there is nothing
-    /// that could carry it. A service that wants it can read it with [`TraceContext::extract`].
+    /// that could carry it. A service that wants it can read it with [`TraceContext::extract`](crate::TraceContext::extract).
     ///
     /// # Examples
     /// ```
@@ -186,7 +160,7 @@ impl ServerLayer {
     where
         F: Fn(&Parts) -> bool + Send + Sync + 'static,
     {
-        self.skip = Some(Arc::new(skip));
+        self.span.skip = Some(Arc::new(skip));
         self
     }
 
@@ -204,7 +178,7 @@ impl ServerLayer {
     /// ```
     #[must_use]
     pub fn scheme(mut self, scheme: impl Into<Arc<str>>) -> Self {
-        self.scheme = Some(scheme.into());
+        self.span.scheme = Some(scheme.into());
         self
     }
 
@@ -215,74 +189,8 @@ impl ServerLayer {
     /// There is no `http.response.head_ns`, since it would be the span's duration.
     #[must_use]
     pub fn end_at_head(mut self, end_at_head: bool) -> Self {
-        self.ends_at_head = end_at_head;
+        self.span.ends_at_head = end_at_head;
         self
-    }
-
-    pub(super) fn skips(&self, request: &Parts) -> bool {
-        self.skip.as_ref().is_some_and(|skip| skip(request))
-    }
-
-    pub(super) fn ends_at_head(&self) -> bool {
-        self.ends_at_head
-    }
-
-    pub(super) fn add_attributes(&self, request: &Parts, span: &Span) {
-        if let Some(attributes) = &self.attributes {
-            attributes(request, span);
-        }
-    }
-
-    pub(super) fn open(&self, request: &Parts) -> Span {
-        let method = KnownMethod::of(&request.method);
-        let route = match &self.route {
-            Some(route) => route(request),
-            None => route_of_router(request),
-        };
-        let header = |name| request.headers.get(name)?.to_str().ok();
-        let authority = request.uri.authority().map(|authority| authority.as_str());
-        let authority = authority.or_else(|| header(HOST));
-        let (host, port) = authority.map(conventions::host_and_port).unzip();
-        let call = Call::of(request);
-        // HTTP/1 sends none: the server's own, and without TLS unless it was told otherwise.
-        let scheme = match &self.scheme {
-            Some(scheme) => scheme,
-            None => request.uri.scheme_str().unwrap_or("http"),
-        };
-        let uri = original_uri(request);
-        let peer = client_address(request).map(display);
-        let span = span_at!(
-            self.level,
-            parent: None,
-            "server request",
-            otel.name = %Name { method: method.name, route },
-            otel.kind = "server",
-            otel.status_code = Empty,
-            otel.status_description = Empty,
-            http.request.method = method.method,
-            http.request.method_original = method.original,
-            http.route = route,
-            http.response.status_code = Empty,
-            http.response.head_ns = Empty,
-            url.path = uri.path(),
-            url.query = uri.query().map(redact_query).as_deref(),
-            url.scheme = scheme,
-            server.address = host.filter(|host| !host.is_empty()),
-            server.port = port.flatten(),
-            client.address = peer,
-            user_agent.original = header(USER_AGENT),
-            network.protocol.version = conventions::protocol_version(request.version),
-            rpc.system = call.map(|_| "grpc"),
-            rpc.service = call.map(|call| call.service),
-            rpc.method = call.map(|call| call.method),
-            rpc.grpc.status_code = Empty,
-            error.type = Empty,
-        );
-        // Before anything is recorded inside, so that all of it is in the caller's trace.
-        if let Some(caller) = TraceContext::extract(&request.headers) {
-            span.set_parent(&caller);
-        }
-        span
     }
 }
 
@@ -295,9 +203,9 @@ impl Default for ServerLayer {
 impl fmt::Debug for ServerLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerLayer")
-            .field("level", &self.level)
-            .field("scheme", &self.scheme)
-            .field("ends_at_head", &self.ends_at_head)
+            .field("level", &self.span.level)
+            .field("scheme", &self.span.scheme)
+            .field("ends_at_head", &self.span.ends_at_head)
             .finish_non_exhaustive()
     }
 }
@@ -306,60 +214,6 @@ impl<S> Layer<S> for ServerLayer {
     type Service = ServerService<S>;
 
     fn layer(&self, service: S) -> Self::Service {
-        ServerService::new(service, self.clone())
+        ServerService::new(service, self.span.clone())
     }
-}
-
-/// `GET /orders/{id}`
-struct Name<'a> {
-    method: &'a str,
-    route: Option<&'a str>,
-}
-
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.method)?;
-        match self.route {
-            Some(route) => write!(f, " {route}"),
-            None => Ok(()),
-        }
-    }
-}
-
-#[cfg(feature = "axum")]
-fn route_of_router(request: &Parts) -> Option<&str> {
-    let path = request.extensions.get::<axum::extract::MatchedPath>()?;
-    Some(path.as_str())
-}
-
-#[cfg(not(feature = "axum"))]
-fn route_of_router(_: &Parts) -> Option<&str> {
-    None
-}
-
-/// A nested router takes its prefix off the path; axum keeps the whole.
-#[cfg(feature = "axum")]
-fn original_uri(request: &Parts) -> &http::Uri {
-    let original = request.extensions.get::<axum::extract::OriginalUri>();
-    original.map_or(&request.uri, |original| &original.0)
-}
-
-#[cfg(not(feature = "axum"))]
-fn original_uri(request: &Parts) -> &http::Uri {
-    &request.uri
-}
-
-/// The peer, if the server was made with `into_make_service_with_connect_info::<SocketAddr>()`.
-#[cfg(feature = "axum")]
-fn client_address(request: &Parts) -> Option<std::net::IpAddr> {
-    use axum::extract::ConnectInfo;
-    let info = request
-        .extensions
-        .get::<ConnectInfo<std::net::SocketAddr>>()?;
-    Some(info.0.ip())
-}
-
-#[cfg(not(feature = "axum"))]
-fn client_address(_: &Parts) -> Option<std::net::IpAddr> {
-    None
 }

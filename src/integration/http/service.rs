@@ -1,7 +1,7 @@
 //! Runs a service inside the span of its request.
 
 use std::any::type_name;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -13,20 +13,28 @@ use super::body::ResponseBody;
 use super::exchange::{Exchange, Side};
 use super::future::{Pending, ResponseFuture};
 use super::grpc;
-use super::server::ServerLayer;
+use super::server_span::ServerSpan;
 
-/// A service whose requests have spans: what [`ServerLayer`] makes of a service.
-#[derive(Debug, Clone)]
+/// A service whose requests have spans: what [`ServerLayer`](super::ServerLayer) makes of a service.
+#[derive(Clone)]
 pub struct ServerService<S> {
     service: S,
     // Shared, as many servers clone the service for each request.
-    layer: Arc<ServerLayer>,
+    span: Arc<ServerSpan>,
 }
 
 impl<S> ServerService<S> {
-    pub(super) fn new(service: S, layer: ServerLayer) -> Self {
-        let layer = Arc::new(layer);
-        Self { service, layer }
+    pub(super) fn new(service: S, span: ServerSpan) -> Self {
+        let span = Arc::new(span);
+        Self { service, span }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for ServerService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerService")
+            .field("service", &self.service)
+            .finish_non_exhaustive()
     }
 }
 
@@ -46,15 +54,15 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        if self.layer.skips(&parts) {
+        if self.span.skips(&parts) {
             let request = Request::from_parts(parts, body);
             return ResponseFuture::new(self.service.call(request), None);
         }
         let mut pending = Pending {
-            exchange: Exchange::new(Side::Server, self.layer.open(&parts)),
+            exchange: Exchange::new(Side::Server, self.span.open(&parts)),
             method: parts.method.clone(),
             call: grpc::Call::of(&parts).map(|call| call.to_string()),
-            ends_at_head: self.layer.ends_at_head(),
+            ends_at_head: self.span.ends_at_head,
             end_with_error: |exchange, error| {
                 exchange.fail_with(error_type::<S::Error>(), error);
                 exchange.end();
@@ -62,7 +70,7 @@ where
         };
         let span = pending.exchange.span.clone();
         let response = pending.exchange.run(|| {
-            self.layer.add_attributes(&parts, &span);
+            self.span.add_attributes(&parts, &span);
             self.service.call(Request::from_parts(parts, body))
         });
         ResponseFuture::new(response, Some(pending))

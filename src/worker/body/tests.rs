@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::queue::{Overflow, Queue, Signal};
-use crate::stats::Counters;
+use crate::report::Counters;
 use crate::worker::batch::{Batcher, Limits};
 
 const LINES: [&str; 3] = [

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::super::isolate::{Charge, Found};
 use super::super::pace::{Kind, Why};
 use super::{Destination, Shipment};
-use crate::stats::DropReason;
+use crate::report::DropReason;
 
 /// Refusals for its size, with successes of others between them, after which a record is given up though
 /// its size does not explain them. Of a hundred passing ones, a record meets three in a row once in a million.

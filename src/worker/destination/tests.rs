@@ -1,6 +1,6 @@
 use super::*;
 use crate::queue::{CHUNK_BYTES, Overflow, Signal};
-use crate::stats::{Counters, Stats};
+use crate::report::{Counters, Stats};
 use crate::worker::isolate::TESTS_PER_SECOND;
 use crate::worker::pace::{MAX_IN_FLIGHT, SHUTDOWN_WAIT};
 use crate::worker::streak::REFUSED_IN_A_ROW;

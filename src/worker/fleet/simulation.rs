@@ -16,9 +16,9 @@ use super::super::response::{self, Answer, Outcome, Peer};
 use super::super::schedule::Schedule;
 use super::endpoint::{Endpoint, wall};
 use super::{Figures, Load, MINUTE, Scenario};
-use crate::diag::Cause;
 use crate::queue::{CHUNK_BYTES, Overflow, Queue, Signal};
-use crate::stats::Counters;
+use crate::report::Cause;
+use crate::report::Counters;
 
 const BATCH_BYTES: usize = 4 << 20;
 const QUEUE_BYTES: usize = 8 * CHUNK_BYTES;

@@ -10,12 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::config::{self, Config, Endpoint, Secret, Settings};
-use crate::diag::{Cause, Diag, Diagnostic, Sink};
-use crate::doctor::{self, Diagnosis};
-use crate::error::BuildError;
+use crate::doctor::{Diagnosis, TIMEOUT, diagnose};
 use crate::frontend::AxiomLayer;
-use crate::guard::Guard;
-use crate::pipeline;
+use crate::life::{self, Guard};
+use crate::report::BuildError;
+use crate::report::{Cause, Diag, Diagnostic, Sink};
 
 /// Starts to configure a layer: every option has a default or an environment variable.
 ///
@@ -29,6 +28,30 @@ use crate::pipeline;
 /// ```
 pub fn builder() -> Builder {
     Builder::default()
+}
+
+/// Finds out why records do not arrive, or that they do: sends one record and says in plain words what is wrong
+/// and what fixes it.
+///
+/// Configured by the environment alone; [`Builder::doctor`](crate::Builder::doctor) diagnoses explicit settings, too. The
+/// `doctor` example of this crate is a program around it.
+///
+/// It checks in order the configuration, the host's name, the connection, TLS, whether the endpoint takes a record
+/// for each dataset, and the clock. The first failure is the diagnosis. On the way it sends a small record, "axiom-layer doctor
+/// probe", at level info; to a [`traces_dataset`](crate::Builder::traces_dataset) a span of that name.
+///
+/// Never takes longer than 10 seconds, and blocks the calling thread for that time at most. Needs no runtime and
+/// may be called inside one; there, `spawn_blocking` keeps other tasks going. It prints nothing, panics never, and
+/// the token appears nowhere in its result.
+///
+/// # Examples
+/// ```no_run
+/// let diagnosis = axiom_layer::doctor();
+/// println!("{diagnosis}");
+/// assert!(diagnosis.is_healthy());
+/// ```
+pub fn doctor() -> Diagnosis {
+    builder().doctor()
 }
 
 /// Options of the layer.
@@ -232,7 +255,7 @@ impl Builder {
     pub fn build(self) -> Result<(AxiomLayer, Guard), BuildError> {
         let environment = |name: &str| std::env::var_os(name);
         if config::is_switched_off(&environment) {
-            return Ok(pipeline::inert());
+            return Ok(life::inert());
         }
         if self.settings.if_token_present && !self.settings.has_token(&environment) {
             let has_dataset = self.settings.has_dataset(&environment);
@@ -242,16 +265,16 @@ impl Builder {
             );
             self.settings.check()?;
             say_how_to_enable(sink, has_dataset);
-            return Ok(pipeline::inert());
+            return Ok(life::inert());
         }
-        pipeline::start(self.into_config(environment)?)
+        life::start(self.into_config(environment)?)
     }
 
     /// Finds out why records do not arrive with these settings, or that they do, in at most 10 seconds.
     ///
     /// Like [`doctor`](crate::doctor()), which says what is done.
     pub fn doctor(&self) -> Diagnosis {
-        self.doctor_within(doctor::TIMEOUT)
+        self.doctor_within(TIMEOUT)
     }
 
     /// As [`doctor`](Self::doctor), in at most this time instead of 10 seconds.
@@ -267,7 +290,7 @@ impl Builder {
         } else {
             self.clone().into_config(environment)
         };
-        doctor::diagnose(config, timeout)
+        diagnose(config, timeout)
     }
 
     /// Checks everything. `environment` is asked only for what was not set.

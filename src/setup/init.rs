@@ -10,8 +10,8 @@ use tracing_log::{AsLog, LogTracer};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::prelude::*;
 
-use crate::error::BuildError;
-use crate::guard::Guard;
+use crate::life::Guard;
+use crate::report::BuildError;
 
 /// What helps where somebody else has set what is global.
 const BY_HAND: &str =

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Builder;
 use crate::config::{Label, TagValue};
-use crate::error::Origin;
-use crate::frontend::FieldPlacement;
+use crate::record::FieldPlacement;
+use crate::report::Origin;
 
 /// # What records have in them
 impl Builder {

@@ -13,13 +13,12 @@ use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 
-use crate::diag::{Cause, Diagnostic};
-use crate::fence;
+use super::pipeline::Pipeline;
+use super::running;
+use super::wait::{block_until, end_all, flush_all};
 use crate::frontend;
-use crate::guard::{block_until, end_all, flush_all};
-use crate::pipeline::Pipeline;
-use crate::running;
-use crate::stats::DropReason;
+use crate::process::fence;
+use crate::report::{Cause, Diagnostic, DropReason};
 
 /// Installs the panic hook and the signal handlers, once for the process.
 pub(crate) fn install(shutdown_timeout: Duration) {

@@ -1,6 +1,6 @@
 //! Where a field of the user's goes in a record: decided by its name, once for each callsite.
 
-use crate::schema;
+use crate::record::schema;
 
 /// Where the fields of events and spans go.
 ///

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::stats::Stats;
+use crate::report::Stats;
 
 /// Why a flush or a shutdown is no clean one. Always with the ledger as it was then.
 #[derive(Clone)]
@@ -137,7 +137,7 @@ impl Error for FlushError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::{Counters, DropReason};
+    use crate::report::{Counters, DropReason};
 
     #[test]
     fn what_main_prints_of_it_is_the_message() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Builder;
 use crate::config::{Compression, Format};
-use crate::diag::{Diagnostic, Hook};
 use crate::queue::Overflow;
+use crate::report::{Diagnostic, Hook};
 
 /// # How records are delivered
 impl Builder {

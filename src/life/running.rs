@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use once_cell::race::OnceBox;
 
-use crate::fork::Process;
-use crate::pipeline::Pipeline;
+use super::pipeline::Pipeline;
+use crate::process::Process;
 
 struct Running {
     process: Process,
