@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::event::Event;
+use crate::event::{Event, Labels};
 use crate::fault::{Fault, Plan};
-use crate::ingest::Labels;
 use crate::request::Request;
 use crate::violation::{Rule, Violation};
 

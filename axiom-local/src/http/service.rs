@@ -11,10 +11,11 @@ use serde_json::Value;
 use super::answer::{Answer, AnswerBody, Delivery, Receipt};
 use super::connection::Cut;
 use super::endpoint::{self, Instructions, Refusal};
+use crate::event::Labels;
 use crate::fault::{Fault, Kind, StreamError};
 use crate::ingest::decode::{self, DecodeError};
 use crate::ingest::split::{self, Split};
-use crate::ingest::{Batch, Breach, Labels};
+use crate::ingest::{Batch, Breach, labels};
 use crate::request::{Request, Style};
 use crate::server::Shared;
 use crate::violation::Rule;
@@ -243,7 +244,7 @@ impl Exchange<'_> {
         let instructions = endpoint::instructions(self.head, style, &mut broken)?;
         let labels = match self.head.headers.get("x-axiom-event-labels") {
             Some(header) => {
-                Labels::read(header.as_bytes(), &mut broken).map_err(|reason| (400, reason))?
+                labels::read(header.as_bytes(), &mut broken).map_err(|reason| (400, reason))?
             }
             None => Labels::default(),
         };

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Labels;
-use crate::event::put_merged;
+use crate::event::Labels;
 
 /// File systems allow 255 bytes; the ending needs a few.
 const MAX_NAME: usize = 200;
@@ -53,7 +52,7 @@ impl Files {
                 .sum(),
         );
         for (text, labels) in events {
-            put_merged(text, &labels.inside, &mut lines);
+            labels.put_merged(text, &mut lines);
             lines.push(b'\n');
         }
         if !self.open.contains_key(dataset) {

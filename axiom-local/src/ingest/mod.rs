@@ -2,12 +2,11 @@
 
 pub(crate) mod decode;
 mod files;
-mod labels;
+pub(crate) mod labels;
 mod rewrite;
 mod row;
 mod schema;
 pub(crate) mod split;
-pub(crate) mod time;
 mod walk;
 
 use std::collections::HashMap;
@@ -18,12 +17,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::files::Files;
-pub(crate) use self::labels::Labels;
 use self::rewrite::Changes;
 use self::row::Seen;
 use self::schema::{Names, Schema, Shape};
 use self::split::Split;
 use self::walk::{Context, Findings};
+use crate::event::{Labels, time};
 use crate::violation::Rule;
 
 /// A line longer than this is a breach of the contract (§5).

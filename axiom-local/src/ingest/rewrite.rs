@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::time;
 use super::walk::{MAX_DEPTH, MAX_STRING, TAKEN};
-use crate::event::find;
+use crate::event::{find, time};
 
 /// Replaces every value nested deeper than Axiom keeps by null. Works on text, since a parser would recurse as deep.
 pub(crate) fn cut(text: &str) -> String {

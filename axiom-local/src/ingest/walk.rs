@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 use super::row::{Row, Scalar, Seen, describe, shortened};
 use super::schema::{Hashes, Kind, Names, Schema, Shape, Spelling, hash, nested};
-use super::time;
+use crate::event::time;
 use crate::violation::Rule;
 
 /// Field size (contract §5).

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::{Look, Style, plain};
-use crate::event::Event;
+use crate::event::{Event, time};
 
 /// Fields of an event with a place of their own in the line or in the tree.
 const OF_AN_EVENT: [&str; 5] = ["_time", "target", "trace_id", "span_id", "service.name"];
@@ -119,7 +119,7 @@ fn is_error(level: &str) -> bool {
 
 /// The time of day, in UTC.
 pub(super) fn clock(event: &Event) -> Option<String> {
-    let time = crate::ingest::time::rfc3339(event.unix_nanos()?);
+    let time = time::rfc3339(event.unix_nanos()?);
     time.get(11..23).map(str::to_owned)
 }
 
