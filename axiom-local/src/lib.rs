@@ -108,6 +108,7 @@ mod ingest;
 pub mod render;
 mod request;
 mod server;
+mod state;
 mod store;
 #[cfg(feature = "tls")]
 mod tls;

@@ -7,9 +7,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 #[cfg(feature = "tls")]
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -18,6 +18,7 @@ use crate::fault::Fault;
 use crate::http;
 use crate::ingest::Ingest;
 use crate::request::Request;
+use crate::state::{Settings, Shared, Token};
 use crate::store::Store;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
@@ -55,22 +56,6 @@ pub struct Builder {
     ca_file: Option<PathBuf>,
 }
 
-/// A secret, which is compared but never printed.
-#[derive(Clone)]
-pub(crate) struct Token(String);
-
-impl Token {
-    pub(crate) fn is(&self, other: &str) -> bool {
-        self.0 == other
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
-
 impl Default for Builder {
     fn default() -> Self {
         Builder {
@@ -95,7 +80,7 @@ impl Default for Builder {
 impl Builder {
     /// The one token that is right; any other is answered with 403. By default any bearer token will do.
     pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(Token(token.into()));
+        self.token = Some(Token::new(token));
         self
     }
 
@@ -201,21 +186,17 @@ impl Builder {
         let scheme = if tls.is_some() { "https" } else { "http" };
         #[cfg(not(feature = "tls"))]
         let scheme = "http";
-        let shared = Arc::new(Shared {
-            store: Mutex::new(Store::new(self.max_events_kept, self.max_bytes_kept)),
-            changed: Condvar::new(),
-            ingest: Mutex::new(Ingest::new(
-                self.dir.as_deref(),
-                self.max_fields,
-                self.map_fields,
-            )?),
+        let store = Store::new(self.max_events_kept, self.max_bytes_kept);
+        let ingest = Ingest::new(self.dir.as_deref(), self.max_fields, self.map_fields)?;
+        let settings = Settings {
             token: self.token,
             datasets: self.datasets,
             max_body_bytes: self.max_body_bytes,
             max_streams: self.max_streams,
             #[cfg(feature = "tls")]
             tls,
-        });
+        };
+        let shared = Arc::new(Shared::new(store, ingest, settings));
         // A runtime of its own: the caller may have none, or have one that it blocks while it waits for us.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -241,42 +222,6 @@ impl Builder {
             stop: Some(stop),
             end: Mutex::new(end),
         })
-    }
-}
-
-/// What the handle and the server's thread have in common.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    store: Mutex<Store>,
-    changed: Condvar,
-    ingest: Mutex<Ingest>,
-    pub(crate) token: Option<Token>,
-    pub(crate) datasets: Option<HashSet<String>>,
-    pub(crate) max_body_bytes: usize,
-    pub(crate) max_streams: u32,
-    #[cfg(feature = "tls")]
-    pub(crate) tls: Option<Tls>,
-}
-
-impl Shared {
-    pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Judging events takes longer than storing them, so it has a lock of its own.
-    pub(crate) fn ingest(&self) -> MutexGuard<'_, Ingest> {
-        self.ingest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Fills in what became of a request, and wakes those who wait for a change.
-    pub(crate) fn update(&self, index: u64, change: impl FnOnce(&mut Request)) {
-        self.store().update(index, change);
-        self.notify();
-    }
-
-    /// Wakes those who wait for a change.
-    pub(crate) fn notify(&self) {
-        self.changed.notify_all();
     }
 }
 
@@ -341,13 +286,13 @@ impl Server {
     /// The file of the certificate authority that a client has to trust, as PEM; none without TLS.
     #[cfg(feature = "tls")]
     pub fn ca_file(&self) -> Option<&Path> {
-        self.shared.tls.as_ref().map(Tls::file)
+        self.shared.settings.tls.as_ref().map(Tls::file)
     }
 
     /// What is in that file.
     #[cfg(feature = "tls")]
     pub fn ca_pem(&self) -> Option<&str> {
-        self.shared.tls.as_ref().map(Tls::pem)
+        self.shared.settings.tls.as_ref().map(Tls::pem)
     }
 
     /// The address it listens on.
@@ -436,27 +381,7 @@ impl Server {
     /// became of a request shows all at once: its events, its violations and its numbers, before the client gets the
     /// answer.
     pub fn wait_until(&self, timeout: Duration, condition: impl Fn(&Server) -> bool) -> bool {
-        let start = Instant::now();
-        loop {
-            let generation = self.shared.store().generation;
-            // Without the lock, for the condition takes it itself.
-            if condition(self) {
-                return true;
-            }
-            let mut store = self.shared.store();
-            while store.generation == generation {
-                let left = timeout.saturating_sub(start.elapsed());
-                if left.is_zero() {
-                    return false;
-                }
-                store = self
-                    .shared
-                    .changed
-                    .wait_timeout(store, left)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0;
-            }
-        }
+        self.shared.wait_until(timeout, || condition(self))
     }
 
     /// Gives a fault to one request: the next one that has none queued yet.

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::{http1, http2};
-use crate::server::Shared;
+use crate::state::Shared;
 #[cfg(feature = "tls")]
 use crate::tls::{HTTP2, Tls};
 
@@ -90,7 +90,7 @@ pub(super) struct Tools {
 /// Finds out which version of HTTP the client speaks. An error anywhere is the client's: it went away, or it speaks none.
 async fn serve(mut wire: Wire, tools: Tools) {
     #[cfg(feature = "tls")]
-    if let Some(acceptor) = tools.shared.tls.as_ref().map(Tls::acceptor) {
+    if let Some(acceptor) = tools.shared.settings.tls.as_ref().map(Tls::acceptor) {
         let Ok(stream) = acceptor.accept(wire).await else {
             return;
         };

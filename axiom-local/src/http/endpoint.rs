@@ -12,7 +12,7 @@ use serde_json::Map;
 use crate::ingest::decode::Encoding;
 use crate::ingest::split::Format;
 use crate::request::{Request, Style};
-use crate::server::Shared;
+use crate::state::Settings;
 use crate::violation::Rule;
 
 /// The dataset of events that arrive by `POST /api/v1/ingest/`, which has none in its URL.
@@ -142,7 +142,7 @@ pub(crate) fn check_headers(headers: &HeaderMap, broken: &mut impl FnMut(Rule, S
 pub(crate) fn admit(
     head: &Parts,
     request: &Request,
-    shared: &Shared,
+    settings: &Settings,
     broken: &mut impl FnMut(Rule, String),
 ) -> Result<(), Refusal> {
     let (Some(style), Some(dataset)) = (request.style, request.dataset.as_deref()) else {
@@ -163,7 +163,11 @@ pub(crate) fn admit(
     if token.is_empty() {
         return Err((401, "no bearer token".into()));
     }
-    if shared.token.as_ref().is_some_and(|right| !right.is(token)) {
+    if settings
+        .token
+        .as_ref()
+        .is_some_and(|right| !right.is(token))
+    {
         return Err((403, "the token is not valid".into()));
     }
     if token.starts_with("xapt-") {
@@ -177,7 +181,7 @@ pub(crate) fn admit(
             return Err((403, reason.into()));
         }
     }
-    if shared
+    if settings
         .datasets
         .as_ref()
         .is_some_and(|known| !known.contains(dataset))

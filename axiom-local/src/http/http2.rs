@@ -36,7 +36,7 @@ pub(super) async fn serve(io: impl AsyncRead + AsyncWrite + Unpin, tools: Tools)
         .max_header_list_size(MAX_HEADER_BYTES)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(tools.shared.max_streams);
+        .max_concurrent_streams(tools.shared.settings.max_streams);
     let io = Ordering::new(io, orders.clone());
     let Ok(mut connection) = builder.handshake::<_, Bytes>(io).await else {
         return;

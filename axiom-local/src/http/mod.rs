@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 pub use self::endpoint::DEFAULT_DATASET;
-use crate::server::Shared;
+use crate::state::Shared;
 
 /// Accepts connections until the handle goes away.
 pub(crate) async fn serve(

@@ -17,7 +17,7 @@ use crate::ingest::decode::{self, DecodeError};
 use crate::ingest::split::{self, Split};
 use crate::ingest::{Batch, Breach, labels};
 use crate::request::{Request, Style};
-use crate::server::Shared;
+use crate::state::Shared;
 use crate::violation::Rule;
 
 /// A refused body is read to its end, so that the client reads the answer instead of a reset, but not without end.
@@ -88,7 +88,7 @@ pub(crate) async fn answer(
         }
         _ => {}
     }
-    let body = match read(&mut body, shared.max_body_bytes).await {
+    let body = match read(&mut body, shared.settings.max_body_bytes).await {
         Ok(body) => body,
         Err(wire_bytes) => {
             // Nobody waits for an answer, but somebody may wait to see this.
@@ -239,7 +239,7 @@ impl Exchange<'_> {
         let breaches = &mut self.breaches;
         let mut broken = |rule: Rule, reason: String| breaches.push((rule, reason, None));
         endpoint::check_headers(&self.head.headers, &mut broken);
-        endpoint::admit(self.head, &self.notes, self.shared, &mut broken)?;
+        endpoint::admit(self.head, &self.notes, &self.shared.settings, &mut broken)?;
         let style = self.notes.style.unwrap_or(Style::Edge);
         let instructions = endpoint::instructions(self.head, style, &mut broken)?;
         let labels = match self.head.headers.get("x-axiom-event-labels") {
@@ -249,7 +249,7 @@ impl Exchange<'_> {
             None => Labels::default(),
         };
         self.notes.labels.clone_from(&labels.fields);
-        let limit = self.shared.max_body_bytes;
+        let limit = self.shared.settings.max_body_bytes;
         let too_large = (413, format!("the body is larger than {limit} bytes"));
         if body.length > limit {
             broken(
