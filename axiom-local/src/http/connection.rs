@@ -1,9 +1,9 @@
-//! One connection, and the means to end it in the middle of anything.
+//! One connection: which version of HTTP its client speaks, and how its socket ends.
 
 use std::io;
 use std::net::Shutdown;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
+use super::tools::{Cut, Scissors, Tools};
 use super::{http1, http2};
 use crate::state::Shared;
 #[cfg(feature = "tls")]
@@ -20,40 +20,6 @@ use crate::tls::{HTTP2, Tls};
 
 /// What a client that speaks HTTP/2 sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// How to end a connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Cut {
-    /// FIN.
-    Close,
-    /// RST.
-    Reset,
-}
-
-/// The means of a request to end its connection.
-#[derive(Debug, Default)]
-pub(crate) struct Scissors {
-    cut: Mutex<Option<Cut>>,
-    ready: Notify,
-}
-
-impl Scissors {
-    /// Ends the connection. Never returns, since the request ends with it.
-    pub(crate) async fn cut<T>(&self, how: Cut) -> T {
-        *self.cut.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
-        self.ready.notify_one();
-        std::future::pending().await
-    }
-
-    async fn wanted(&self) -> Cut {
-        loop {
-            self.ready.notified().await;
-            if let Some(how) = *self.cut.lock().unwrap_or_else(PoisonError::into_inner) {
-                return how;
-            }
-        }
-    }
-}
 
 /// Serves a connection to its end. `number` counts the connections of the server.
 pub(crate) async fn run(stream: TcpStream, number: u64, shared: Arc<Shared>) {
@@ -77,14 +43,6 @@ pub(crate) async fn run(stream: TcpStream, number: u64, shared: Arc<Shared>) {
         Cut::Close => drop(SockRef::from(&*stream).shutdown(Shutdown::Write)),
         Cut::Reset => drop(SockRef::from(&*stream).set_linger(Some(Duration::ZERO))),
     }
-}
-
-/// What the requests of a connection have in common.
-#[derive(Debug, Clone)]
-pub(super) struct Tools {
-    pub(super) number: u64,
-    pub(super) shared: Arc<Shared>,
-    pub(super) scissors: Arc<Scissors>,
 }
 
 /// Finds out which version of HTTP the client speaks. An error anywhere is the client's: it went away, or it speaks none.

@@ -12,8 +12,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::answer::AnswerBody;
-use super::connection::{Cut, Tools};
 use super::service::{self, Arriving, Ending};
+use super::tools::{Cut, Tools};
 use crate::fault::Kind;
 
 /// Serves a connection to its end.

@@ -16,9 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
 use super::answer::AnswerBody;
-use super::connection::Tools;
 use super::frames::{Ordering, Orders};
 use super::service::{self, Arriving, Begun, Ending};
+use super::tools::Tools;
 use crate::fault::{Kind, StreamError};
 
 /// Labels beyond the contract's size must still arrive, to be reported.

@@ -7,6 +7,7 @@ mod frames;
 mod http1;
 mod http2;
 mod service;
+mod tools;
 
 use std::net::TcpListener;
 use std::sync::Arc;

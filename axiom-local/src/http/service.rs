@@ -9,8 +9,8 @@ use hyper::http::request::Parts;
 use serde_json::Value;
 
 use super::answer::{Answer, AnswerBody, Delivery, Receipt};
-use super::connection::Cut;
 use super::endpoint::{self, Instructions, Refusal};
+use super::tools::Cut;
 use crate::event::Labels;
 use crate::fault::{Fault, Kind, StreamError};
 use crate::ingest::decode::{self, DecodeError};
