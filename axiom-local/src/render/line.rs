@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::{Look, Style, plain};
+use super::paint::{Look, Style, plain};
 use crate::event::{Event, time};
 
 /// Fields of an event with a place of their own in the line or in the tree.

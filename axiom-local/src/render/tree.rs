@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Look, Style, is_span, line};
+use super::line;
+use super::paint::{Look, Style};
+use super::row::{is_span, trace_id};
 use crate::event::Event;
 
 /// Deeper branches are not indented further: a chain of thousands would be mostly blanks.
@@ -62,7 +64,7 @@ fn parent(row: &Event) -> Option<&str> {
 
 fn heading(rows: &[Event], style: Style) -> String {
     let spans = rows.iter().filter(|row| is_span(row)).count();
-    let id = rows.iter().find_map(super::trace_id).unwrap_or("?");
+    let id = rows.iter().find_map(trace_id).unwrap_or("?");
     let time = rows
         .iter()
         .filter(|row| row.unix_nanos().is_some())
