@@ -141,14 +141,15 @@ async fn wait(delay: Duration) {
     }
 }
 
-/// A body as far as it was kept.
-struct Wire {
+/// A body as it came, of which no more is kept than allowed.
+struct Received {
     bytes: Bytes,
+    /// How many bytes came, also those that were not kept.
     length: usize,
 }
 
 /// Reads a body to its end, keeping no more of it than allowed. If it breaks off, this fails with the bytes that came.
-async fn read(body: &mut impl Arriving, max_bytes: usize) -> Result<Wire, usize> {
+async fn read(body: &mut impl Arriving, max_bytes: usize) -> Result<Received, usize> {
     let mut kept = BytesMut::new();
     if let Some(length) = body
         .length()
@@ -166,7 +167,7 @@ async fn read(body: &mut impl Arriving, max_bytes: usize) -> Result<Wire, usize>
             break;
         }
     }
-    Ok(Wire {
+    Ok(Received {
         bytes: kept.freeze(),
         length,
     })
@@ -184,7 +185,7 @@ struct Exchange<'r> {
 
 impl Exchange<'_> {
     /// Does what the fault leaves to be done.
-    fn perform(&mut self, body: Wire, fault: &Fault) -> Answer {
+    fn perform(&mut self, body: Received, fault: &Fault) -> Answer {
         self.notes.wire_bytes = body.length;
         let stores = match &fault.kind {
             Kind::Status(_) | Kind::OverLimit(_) => {
@@ -235,7 +236,7 @@ impl Exchange<'_> {
     }
 
     /// Judges head and body, and finds the events.
-    fn open(&mut self, body: Wire) -> Result<(Split, Instructions, Arc<Labels>), Refusal> {
+    fn open(&mut self, body: Received) -> Result<(Split, Instructions, Arc<Labels>), Refusal> {
         let breaches = &mut self.breaches;
         let mut broken = |rule: Rule, reason: String| breaches.push((rule, reason, None));
         endpoint::check_headers(&self.head.headers, &mut broken);
@@ -288,7 +289,7 @@ impl Exchange<'_> {
     /// Stores the events and says so.
     fn serve(
         &mut self,
-        body: Wire,
+        body: Received,
         fail: usize,
         messages: Option<Value>,
     ) -> Result<Answer, Refusal> {
