@@ -1,6 +1,7 @@
-//! What the handle and the server's tasks share: the memory of what arrived, the judge of events, the settings, and the wait for changes.
+//! What the handle and the server's tasks share: what arrived, how events are judged, the settings, and the wait for changes.
 //!
-//! Two locks guard it, and no code holds both at once. Neither is held across an `await`.
+//! The caller's threads and the server's tasks both run this code, under two locks: one around [`Store`], one around [`Ingest`].
+//! Nothing holds both at once, and no task holds one across an `await`.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -86,8 +87,8 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits until the condition holds, and says whether it did before the timeout. The condition is asked at once, and again after
-    /// each change.
+    /// Waits until the condition holds, and says whether it did before the timeout. The condition is asked at once, and again
+    /// after each change.
     pub(crate) fn wait_until(&self, timeout: Duration, condition: impl Fn() -> bool) -> bool {
         let start = Instant::now();
         loop {

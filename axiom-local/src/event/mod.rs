@@ -1,10 +1,11 @@
 //! One stored event, and the words that everything else uses to speak of events: labels, times, flattened names.
 //!
-//! A load test stores hundreds of thousands of events a second and looks at few of them. So an [`Event`] is a slice of its request's
-//! body, shares the labels of its request, and is parsed only when somebody looks at its fields.
+//! A load test stores hundreds of thousands of events a second and looks at few of them. So an [`Event`] is a slice of its
+//! request's body, shares the labels of its request, and is parsed only when somebody looks at its fields.
 //!
-//! The server's tasks make events; the caller's thread reads them. Nothing here takes a lock or does I/O. The files of this folder
-//! name nothing outside of it: the checks (`ingest`), the memory (`store`) and the printing (`render`) stand above and name it.
+//! The server's tasks make events; the caller's thread reads them. Nothing here takes a lock or does I/O. The files of this
+//! folder name nothing outside of it: the checks (`ingest`), the memory (`store`) and the printing (`render`) stand above and
+//! name it.
 
 mod labels;
 mod path;
@@ -19,7 +20,7 @@ use serde_json::{Map, Value};
 pub(crate) use self::labels::Labels;
 pub(crate) use self::path::find;
 
-/// What an event costs beside its text: two allocations, a place in the queue.
+/// What an event costs in memory beside its text: two allocations, and a place in the queue.
 const OVERHEAD: usize = 200;
 
 /// An event as Axiom would store it: labels merged in, reserved names renamed, `_time` present.
@@ -93,7 +94,7 @@ impl Event {
         find(self.fields(), path)
     }
 
-    /// The dataset it is stored in.
+    /// The dataset that the event is stored in.
     pub fn dataset(&self) -> &str {
         &self.inner.dataset
     }
@@ -115,8 +116,8 @@ impl Event {
         Arc::try_unwrap(parsed).unwrap_or_else(|shared| Map::clone(&shared))
     }
 
-    /// A copy that does not keep the rest of its request's body, nor the parsed form, in memory: for holding a few events
-    /// out of many.
+    /// Returns a copy that keeps neither the rest of its request's body nor the parsed form in memory. It serves to hold a few
+    /// events out of many.
     pub fn compact(&self) -> Event {
         Event {
             inner: Arc::new(Inner {
@@ -139,12 +140,12 @@ impl Event {
         self.fields().get("_time").and_then(time::of_value)
     }
 
-    /// A string field, by flattened name; none if it is absent or no string.
+    /// Finds a string field by its flattened name. None if the field is absent or is not a string.
     pub(crate) fn text(&self, path: &str) -> Option<&str> {
         self.get(path).and_then(Value::as_str)
     }
 
-    /// True if the field was a label of the request, rather than the event's own.
+    /// True if the field came from the labels of the request rather than from the event itself.
     pub(crate) fn is_label(&self, name: &str) -> bool {
         self.inner.labels.fields.contains_key(name)
     }

@@ -23,7 +23,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Serves a connection to its end. `number` counts the connections of the server.
 pub(crate) async fn run(stream: TcpStream, number: u64, shared: Arc<Shared>) {
-    // Without it small answers may wait for an acknowledgement; where it fails they just wait.
+    // Without `nodelay` a small answer may wait for an acknowledgement. If it can not be set, answers are late and otherwise
+    // right.
     drop(stream.set_nodelay(true));
     let stream = Arc::new(stream);
     let scissors = Arc::new(Scissors::default());
@@ -38,14 +39,15 @@ pub(crate) async fn run(stream: TcpStream, number: u64, shared: Arc<Shared>) {
             how = scissors.wanted() => how,
         }
     };
-    // The socket closes when its last owner lets go, which is now at the end of this function.
+    // `serve` was cancelled, so this function is the last owner of the socket, which closes as it returns.
     match how {
         Cut::Close => drop(SockRef::from(&*stream).shutdown(Shutdown::Write)),
         Cut::Reset => drop(SockRef::from(&*stream).set_linger(Some(Duration::ZERO))),
     }
 }
 
-/// Finds out which version of HTTP the client speaks. An error anywhere is the client's: it went away, or it speaks none.
+/// Finds out which version of HTTP the client speaks, and serves it. Errors are ignored: the client went away, or does not
+/// speak HTTP.
 async fn serve(mut wire: Wire, tools: Tools) {
     #[cfg(feature = "tls")]
     if let Some(acceptor) = tools.shared.settings.tls.as_ref().map(Tls::acceptor) {
@@ -66,10 +68,10 @@ async fn serve(mut wire: Wire, tools: Tools) {
     }
 }
 
-/// A socket that its connection and `run` own together, so that it can be set up for its end.
+/// A socket that `run` owns too, so that `run` can still choose how the socket closes after `serve` was cancelled.
 struct Wire {
     stream: Arc<TcpStream>,
-    /// What was read to find out what it is, and is yet to be read by those who serve it.
+    /// Bytes that were read to recognise the version of HTTP. Whoever reads next gets them first.
     first: BytesMut,
 }
 
@@ -106,7 +108,7 @@ impl Wire {
         }
     }
 
-    /// Reads as far as needed to know whether these are the first bytes, and keeps what it read.
+    /// Reads until it is known whether the connection begins with these bytes. What was read is kept in `first`.
     async fn begins_with(&mut self, expected: &[u8]) -> io::Result<bool> {
         while self.first.len() < expected.len() && expected.starts_with(&self.first) {
             self.stream.readable().await?;

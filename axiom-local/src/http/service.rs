@@ -1,4 +1,4 @@
-//! One request, from its head to its answer, by way of whatever fault it was given. The same for both versions of HTTP.
+//! Takes one request from its head to its answer, or to what its fault does instead. Both versions of HTTP use it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::request::{Request, Style};
 use crate::state::Shared;
 use crate::violation::Rule;
 
-/// A refused body is read to its end, so that the client reads the answer instead of a reset, but not without end.
+/// A body that is too large is still read, up to this many bytes. Otherwise the client would see a reset instead of the answer.
 const MAX_DRAINED: usize = 1024 * 1024 * 1024;
 
 /// A request that was noted, and the fault that it was given.
@@ -55,17 +55,17 @@ pub(crate) trait Arriving {
 /// How a request ends.
 pub(crate) enum Ending {
     Answer(Response<AnswerBody>),
-    /// With its connection.
+    /// The connection ends.
     Cut(Cut),
-    /// With its stream, where there is one.
+    /// The stream ends, over HTTP/2; over HTTP/1.1 the connection does.
     Reset(StreamError),
-    /// Never.
+    /// There is never an answer, and the connection stays open.
     Silence,
     /// The body broke off: nobody waits for an answer.
     Abandoned,
 }
 
-/// Answers a request, or does not.
+/// Answers a request, or tells how else it ends.
 pub(crate) async fn answer(
     head: Parts,
     mut body: impl Arriving,
@@ -91,7 +91,7 @@ pub(crate) async fn answer(
     let body = match read(&mut body, shared.settings.max_body_bytes).await {
         Ok(body) => body,
         Err(wire_bytes) => {
-            // Nobody waits for an answer, but somebody may wait to see this.
+            // Nobody waits for an answer, but a test may wait to see the request in the notes.
             shared.update(index, |request| request.wire_bytes = wire_bytes);
             return Ending::Abandoned;
         }
@@ -110,7 +110,7 @@ pub(crate) async fn answer(
         breaches: Vec::new(),
         stored: Vec::new(),
     };
-    // It takes a while where a body is large, and connections must be served meanwhile: they answer pings.
+    // A large body takes a while. `block_in_place` lets other threads serve the connections meanwhile, which must answer pings.
     let mut answer = tokio::task::block_in_place(|| exchange.perform(body, &fault));
     let ending = match fault.kind {
         Kind::Hang { .. } | Kind::ShutWindow | Kind::IgnorePings | Kind::BlackHole => {
@@ -184,7 +184,7 @@ struct Exchange<'r> {
 }
 
 impl Exchange<'_> {
-    /// Does what the fault leaves to be done.
+    /// Judges the request as far as its fault allows, and makes the answer.
     fn perform(&mut self, body: Received, fault: &Fault) -> Answer {
         self.notes.wire_bytes = body.length;
         let stores = match &fault.kind {
@@ -286,7 +286,7 @@ impl Exchange<'_> {
         Ok((split, instructions, Arc::new(labels)))
     }
 
-    /// Stores the events and says so.
+    /// Judges the events, and makes the receipt for those to be stored, which [`finish`](Self::finish) does.
     fn serve(
         &mut self,
         body: Received,
@@ -319,8 +319,8 @@ impl Exchange<'_> {
         }))
     }
 
-    /// Writes down what became of the request, and wakes those who wait for it. All at once: who sees the events
-    /// sees their violations too.
+    /// Stores the events, notes what became of the request, and wakes those who wait for it. All of this happens under one
+    /// lock, so that whoever sees the events sees their violations too.
     fn finish(self, status: Option<u16>) {
         let mut store = self.shared.store();
         if !self.stored.is_empty() {

@@ -1,7 +1,7 @@
 //! What every request of a connection is given: the shared state, the connection's number, and the means to end the connection.
 //!
-//! A fault may end a connection while any of its requests is anywhere between its head and its answer. The request then only says how;
-//! the task of the connection does it.
+//! A fault may end a connection while any of its requests is anywhere between its head and its answer. The request then only
+//! says how; the task of the connection does it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -44,7 +44,7 @@ impl Scissors {
     }
 }
 
-/// What the requests of a connection have in common.
+/// What the requests of a connection have in common. Each request has a clone.
 #[derive(Debug, Clone)]
 pub(super) struct Tools {
     /// Counts the connections of the server from 0.

@@ -6,7 +6,7 @@ use super::rewrite::rename_taken;
 use crate::event::Labels;
 use crate::violation::Rule;
 
-/// Beyond this, intermediaries may refuse the header.
+/// Proxies between client and server may refuse a header that is longer than this.
 const MAX_BYTES: usize = 4 * 1024;
 
 /// Reads the header. An error is a text for a person.

@@ -1,4 +1,9 @@
 //! What arrived, as text for a person: traces as trees, events as lines.
+//!
+//! These are pure functions from events to text. They run on the thread of the caller, do no I/O and take no lock.
+
+// `line` prints one row, and `tree` prints the rows of a trace. Below them, `row` tells what a row is to its trace, and `paint`
+// has the colours. Of the rest of the crate this folder names only `event` and `violation`.
 
 mod line;
 mod paint;

@@ -1,4 +1,4 @@
-//! Colours, and the removal of what could steer a terminal.
+//! Colours, and the escaping of control characters, which could steer the reader's terminal.
 
 /// How to print. The default is without colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) enum Look {
 }
 
 impl Style {
-    /// Text in a look, free of control characters: what a stranger sent must not steer the terminal.
+    /// Text in a look. Its control characters are escaped, because a stranger may have sent it.
     pub(super) fn paint(self, look: Look, text: &str) -> String {
         let text = plain(text);
         if !self.color || text.is_empty() {

@@ -1,4 +1,4 @@
-//! What an event is to a trace: which one it belongs to, and whether it is one of its spans.
+//! What a row is to a trace: which trace it belongs to, and whether it is a span or an event.
 
 use crate::event::Event;
 
@@ -7,7 +7,7 @@ pub fn trace_id(event: &Event) -> Option<&str> {
     event.text("trace_id").filter(|id| !id.is_empty())
 }
 
-/// True if the row is a span, or meant as one, rather than an event.
+/// True if the row is a span, or was meant as one, rather than an event.
 pub fn is_span(event: &Event) -> bool {
     let has = |name| event.get(name).is_some_and(|value| !value.is_null());
     if has("span_id") {
