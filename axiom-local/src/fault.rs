@@ -1,4 +1,4 @@
-//! What can be made to go wrong, and the plan that says which request it happens to.
+//! The faults that can be ordered, and the plan that says which request gets which. Plain values: what they do is done in `http`.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use serde_json::Value;
 
 /// Something that goes wrong with one request.
 ///
-/// Unless it says otherwise, a fault reads the whole request first, so that the client always gets to the point of
-/// waiting for an answer.
+/// Unless its description says otherwise, the whole request is read before the fault happens, so that the client always gets to
+/// the point of waiting for an answer.
 ///
 /// ```
 /// use axiom_local::{Fault, Server};
@@ -54,7 +54,7 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StreamError {
-    /// `REFUSED_STREAM`: the request was not processed at all. It is told before the body is read.
+    /// `REFUSED_STREAM`: the request was not processed at all. The stream is reset before the body is read.
     Refused,
     /// `CANCEL`: nobody wants the answer any more.
     Cancel,
@@ -128,7 +128,7 @@ impl Fault {
         Fault::new(Kind::Close { store: false })
     }
 
-    /// Reads and stores the request, and closes the connection without an answer: the client can not know.
+    /// Reads and stores the request, and closes the connection without an answer, so the client can not know that it was stored.
     pub fn close_after_store() -> Self {
         Fault::new(Kind::Close { store: true })
     }
@@ -171,15 +171,18 @@ impl Fault {
     }
 
     /// Leaves the connection at once: a GOAWAY frame says that this request and later ones of the connection are not
-    /// processed. Nothing of them is stored or noted; requests begun before go on. A fault of HTTP/2, which happens when the
-    /// headers are in, as the next five do; [`after`](Fault::after) does not delay them. Over HTTP/1.1 it is
-    /// [`close_before_answer`](Fault::close_before_answer).
+    /// processed. None of them is stored, and the later ones do not appear in [`Server::requests`](crate::Server::requests).
+    /// Requests that came before go on.
+    ///
+    /// This is a fault of HTTP/2. It happens when the headers are in, and [`after`](Fault::after) does not delay it. Over
+    /// HTTP/1.1 it is [`close_before_answer`](Fault::close_before_answer).
     pub fn go_away() -> Self {
         Fault::new(Kind::GoAway)
     }
 
     /// Serves normally, and leaves the connection in two phases: a first GOAWAY frame announces it, a second one, a round trip
-    /// later, names the last request that is processed. Over HTTP/1.1 the answer has `Connection: close`.
+    /// later, names the last request that is processed. [`after`](Fault::after) delays the answer and not the frames. Over
+    /// HTTP/1.1 the answer has `Connection: close`.
     pub fn go_away_gracefully() -> Self {
         Fault::new(Kind::GoAwayGracefully)
     }
@@ -190,33 +193,34 @@ impl Fault {
         Fault::new(Kind::ResetStream(why))
     }
 
-    /// Shuts the flow-control windows of the connection for good: no body gets through any more, though the server answers
-    /// pings. This request, if it gets through, is not answered, and nothing of it is stored. Over HTTP/1.1 it is
-    /// [`hang`](Fault::hang).
+    /// Shuts the flow-control windows of the connection for good, as soon as the headers are in: no body gets through any more,
+    /// though the server answers pings. This request is never answered, even if its body still gets through, and nothing of
+    /// it is stored. Over HTTP/1.1 it is [`hang`](Fault::hang).
     pub fn shut_window() -> Self {
         Fault::new(Kind::ShutWindow)
     }
 
-    /// Answers no PING of the connection from now on, nor this request, of which nothing is stored. Other requests are served.
-    /// Over HTTP/1.1 it is [`hang`](Fault::hang).
+    /// Leaves every PING of the connection without an answer, as soon as the headers are in. This request is not answered
+    /// either, and nothing of it is stored; other requests are served. Over HTTP/1.1 it is [`hang`](Fault::hang).
     pub fn ignore_pings() -> Self {
         Fault::new(Kind::IgnorePings)
     }
 
-    /// Neither reads nor writes anything on the connection any more, and leaves it open. Over HTTP/1.1 it is
-    /// [`hang`](Fault::hang). After a number of requests: queue as many `None` before it.
+    /// Neither reads nor writes anything on the connection any more, as soon as the headers are in, and leaves it open. Over
+    /// HTTP/1.1 it is [`hang`](Fault::hang). To let it happen after a number of requests, queue as many `None` before it.
     pub fn black_hole() -> Self {
         Fault::new(Kind::BlackHole)
     }
 
-    /// Adds a header to the answer, if the fault has one. It replaces a header of that name that the answer has by itself;
-    /// called twice with one name, both are sent.
+    /// Adds a header to the answer, if the fault sends an answer. It replaces a header of that name which the answer would have
+    /// by itself. If it is called twice with one name, both headers are sent.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Sets the answer's body, for the faults that do not make their own: [`status`](Fault::status) and [`garbage`](Fault::garbage).
+    /// Sets the answer's body, for the faults that do not make their own: [`status`](Fault::status) and
+    /// [`garbage`](Fault::garbage).
     pub fn body(mut self, body: impl Into<String>) -> Self {
         self.body = Some(body.into());
         self
@@ -256,7 +260,7 @@ impl Fault {
     }
 }
 
-/// Which request gets which fault: the queue first, then the standing fault, then chance.
+/// Decides which request gets which fault: first the queue, then the fault for all requests, then chance.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     queue: VecDeque<Option<Fault>>,
@@ -293,7 +297,7 @@ impl Plan {
         self.max_wire_bytes = bytes;
     }
 
-    /// What a body of this size gets in place of its fault.
+    /// The fault that a body of this size gets in place of its own, if it is over the limit for the wire.
     pub(crate) fn refusal(&self, wire_bytes: usize) -> Option<Fault> {
         self.max_wire_bytes
             .filter(|most| wire_bytes > *most)

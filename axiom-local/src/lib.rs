@@ -1,7 +1,7 @@
 //! A local endpoint that speaks Axiom's ingest contract, to develop and test against without an account.
 //!
 //! It is a real HTTP server on `127.0.0.1`: any client that ships JSON to Axiom works with it unchanged. It keeps what
-//! arrives, answers as Axiom answers, notes every breach of the contract, and goes wrong on demand. Nothing leaves the
+//! arrives, answers as Axiom answers, notes every breach of the contract, and fails on demand. Nothing leaves the
 //! machine.
 //!
 //! # In a test
@@ -41,30 +41,32 @@
 //! | `/api/v1/datasets/{dataset}/ingest` | [`ApiDatasets`](Style::ApiDatasets) | clients of the self-hosted era |
 //! | `/api/v1/ingest/` | [`ApiGroups`](Style::ApiGroups) | the same; groups of tags and events, stored in [`DEFAULT_DATASET`] |
 //!
-//! Bodies are JSON arrays, JSON objects, NDJSON or CSV, plain or as gzip or zstd, over HTTP/1.1 or HTTP/2 (with
-//! TLS by ALPN, without TLS from the first byte). The query parameters `timestamp-field` and `csv-delimiter` and the headers `X-Axiom-Event-Labels` and
-//! `X-Axiom-CSV-Fields` do what Axiom documents. `timestamp-format` is not interpreted.
+//! Bodies are JSON arrays, JSON objects, NDJSON or CSV, plain or as gzip or zstd, over HTTP/1.1 or HTTP/2. With TLS the client
+//! chooses the version by ALPN; without TLS the server recognises HTTP/2 by its first bytes. The query parameters
+//! `timestamp-field` and `csv-delimiter` and the headers `X-Axiom-Event-Labels` and `X-Axiom-CSV-Fields` do what Axiom
+//! documents. `timestamp-format` is not interpreted.
 //!
 //! # What is checked
-//! What Axiom refuses is refused: no token (401), a wrong one (403), an unknown dataset (404), a body that can not be
+//! This server refuses what Axiom refuses: no token (401), a wrong one (403), an unknown dataset (404), a body that can not be
 //! understood or an event of more than 1 MiB (400), an unknown encoding (415), too large a body (413). A dataset that is out
-//! of fields counts events as failed inside a 200. What Axiom repairs is repaired: a string over 1 MB is replaced, nesting
-//! over 100 levels is cut, a taken name is renamed, a missing time becomes the time of arrival.
+//! of fields counts events as failed inside a 200. It repairs what Axiom repairs: a string over 1 MB is replaced, nesting
+//! over 100 levels is cut, a field with a reserved name is renamed, a missing time becomes the time of arrival.
 //!
-//! Everything else that the contract forbids or that its documentation warns of is accepted and noted as a [`Violation`] of
+//! Everything else that the contract forbids, or that Axiom's documentation warns of, is accepted and noted as a [`Violation`] of
 //! a [`Rule`]: repeated keys, fields that change their type, labels that collide with fields, more than 10,000 events in a
 //! request, malformed spans and so on. A client without violations and without failures is a client that Axiom understands.
 //!
-//! The contract is compiled from Axiom's documentation and from the source of its official clients. Where they are silent
+//! The contract was compiled from Axiom's documentation and from the source of its official clients. Where both are silent
 //! (more than 10,000 events, an unreadable time, the largest body) this server is lenient and notes it.
 //!
 //! # Faults
-//! [`Server::fault`] makes the next request go wrong, [`Server::faults`] scripts a sequence, [`Server::always`] holds until
-//! taken back, [`Server::with_probability`] rolls dice from a seed. See [`Fault`] for what can happen: any status with any
-//! headers, delays, hanging, closing or resetting the connection at each stage, cut, slow and senseless answers, events
-//! counted as failed; and of HTTP/2, GOAWAY at once and in two phases, streams reset for each reason, windows that stay shut,
-//! pings without an answer, connections that swallow everything. [`Builder::max_streams`] allows one stream at a time.
-//! [`Server::max_wire_bytes`] is a limit that is no fault of Axiom's: a proxy's.
+//! [`Server::fault`] gives a fault to the next request, [`Server::faults`] to a sequence of requests, [`Server::always`] to
+//! every request until it is taken back, and [`Server::with_probability`] by chance from a seed. See [`Fault`] for what can
+//! happen: any status with any headers, delays, hanging, closing or resetting the connection at each stage, cut, slow and
+//! senseless answers, events counted as failed. For HTTP/2 there are also GOAWAY at once and in two phases, streams reset for
+//! each reason, windows that stay shut, unanswered pings, and connections on which nothing is read or written any more.
+//! [`Builder::max_streams`] can allow one stream at a time. [`Server::max_wire_bytes`] imitates a proxy that refuses large
+//! bodies.
 //!
 //! ```
 //! # use axiom_local::{Fault, Server};
@@ -72,12 +74,12 @@
 //! server.faults([Some(Fault::status(503)), Some(Fault::reset()), None]); // None is served normally.
 //! # std::io::Result::Ok(())
 //! ```
-//! The server is built on hyper and h2 rather than on a framework, because resets, cut bodies and GOAWAY frames need the
-//! connection.
+//! The server is built on hyper and h2 rather than on a framework, because resets, cut bodies and GOAWAY frames need access to
+//! the connection.
 //!
 //! # TLS
-//! Axiom speaks HTTP/2 over TLS. So does a server with `tls` ([`Builder::tls`], the feature `tls`, on by default), under a certificate
-//! authority of its own, which the client has to be told to trust:
+//! Axiom speaks HTTP/2 over TLS, and so does a server with [`Builder::tls`] (the feature `tls`, on by default). Its certificate
+//! is issued by a certificate authority of its own, which the client has to be told to trust:
 //! ```
 //! # #[cfg(feature = "tls")] {
 //! # use axiom_local::Server;
@@ -90,8 +92,8 @@
 //!
 //! # The binary
 //! `cargo run -p axiom-local` starts the same server for a person: it prints its address, then each trace as a tree and each
-//! other event as a line. `--help` lists the options. It is the feature `cli`, which is on by default; a test that needs the
-//! library only leaves it out with `default-features = false`, and adds `tls` if it needs that.
+//! other event as a line. `--help` lists the options. The binary needs the feature `cli`, which is on by default. A test that
+//! needs only the library turns it off with `default-features = false`, and adds `tls` if it needs TLS.
 //!
 //! # Limits
 //! Memory is bounded: the oldest events, requests and violations are forgotten first ([`Builder::max_events_kept`],
@@ -108,6 +110,7 @@ mod ingest;
 pub mod render;
 mod request;
 mod server;
+mod state;
 mod store;
 #[cfg(feature = "tls")]
 mod tls;

@@ -55,7 +55,7 @@ pub struct Request {
     pub events: usize,
     /// Events stored.
     pub ingested: usize,
-    /// The status of the answer; none while there is none, and for ever if the connection was cut first.
+    /// The status of the answer. None as long as there is no answer, which is for ever if the connection was cut first.
     pub status: Option<u16>,
     /// The name of the fault that the request was given.
     pub fault: Option<String>,
@@ -64,8 +64,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// What it costs in memory, near enough to bound it, and the same from its first to its last moment: the labels,
-    /// which are filled in later, count through their header.
+    /// What the request costs in memory, near enough to bound it. This must not change while the request is remembered. So the
+    /// labels, which are filled in later, are counted by their header, which is there from the start.
     pub(crate) fn weight(&self) -> usize {
         const OVERHEAD: usize = 600;
         const PER_HEADER: usize = 100;

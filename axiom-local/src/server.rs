@@ -1,4 +1,7 @@
-//! The handle: starts the server's thread, answers questions about what arrived, stops the thread.
+//! The handle: starts the server's threads, answers questions about what arrived, and stops the threads.
+//!
+//! The threads of the caller run this file. [`Builder::start`] starts the thread on which `http` serves, and dropping the
+//! [`Server`] ends it. What both sides share is in `state`.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -7,9 +10,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 #[cfg(feature = "tls")]
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -18,6 +21,7 @@ use crate::fault::Fault;
 use crate::http;
 use crate::ingest::Ingest;
 use crate::request::Request;
+use crate::state::{Settings, Shared, Token};
 use crate::store::Store;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
@@ -26,7 +30,7 @@ use crate::violation::Violation;
 /// How long dropping the server waits for its thread.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How a server is to be, before it starts.
+/// The options of a server, before it starts.
 ///
 /// ```
 /// let server = axiom_local::Server::builder()
@@ -55,22 +59,6 @@ pub struct Builder {
     ca_file: Option<PathBuf>,
 }
 
-/// A secret, which is compared but never printed.
-#[derive(Clone)]
-pub(crate) struct Token(String);
-
-impl Token {
-    pub(crate) fn is(&self, other: &str) -> bool {
-        self.0 == other
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
-
 impl Default for Builder {
     fn default() -> Self {
         Builder {
@@ -93,9 +81,9 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// The one token that is right; any other is answered with 403. By default any bearer token will do.
+    /// The only token that is accepted; any other is answered with 403. By default any bearer token is accepted.
     pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(Token(token.into()));
+        self.token = Some(Token::new(token));
         self
     }
 
@@ -105,7 +93,8 @@ impl Builder {
         self
     }
 
-    /// Also appends events to `<dataset>.ndjson` in this directory, which is created. By default they are in memory only.
+    /// A directory, which is created, in which events are also appended to `<dataset>.ndjson`. By default events are in memory
+    /// only.
     pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
         self
@@ -128,7 +117,7 @@ impl Builder {
         self
     }
 
-    /// How much memory the kept events may take, nearly: 256 MiB by default. The oldest go first, and an event that is
+    /// How much memory the kept events may take, roughly: 256 MiB by default. The oldest go first, and an event that is
     /// larger than this is counted but not kept.
     pub fn max_bytes_kept(mut self, n: usize) -> Self {
         self.max_bytes_kept = n;
@@ -164,16 +153,16 @@ impl Builder {
     }
 
     /// Speaks TLS, with HTTP/2 or HTTP/1.1 as the client chooses (ALPN). The certificate is for `localhost`, `127.0.0.1` and
-    /// `::1`, and issued by a certificate authority that lives as long as this process: [`Server::ca_file`] is its file, to
-    /// be trusted by the client, for instance by `SSL_CERT_FILE`.
+    /// `::1`. A certificate authority that lives as long as this process issues it. The client has to trust the file
+    /// [`Server::ca_file`], for instance by `SSL_CERT_FILE`.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: bool) -> Self {
         self.tls = tls;
         self
     }
 
-    /// Where the certificate of the authority is written. The file stays when the server stops. By default it is a temporary
-    /// file, which is then removed. Without [`tls`](Builder::tls) it has no effect.
+    /// Where the certificate of the authority is written. This file stays when the server stops. The default is a temporary file,
+    /// which is removed when the server stops. Without [`tls`](Builder::tls) it has no effect.
     #[cfg(feature = "tls")]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.ca_file = Some(file.into());
@@ -201,22 +190,18 @@ impl Builder {
         let scheme = if tls.is_some() { "https" } else { "http" };
         #[cfg(not(feature = "tls"))]
         let scheme = "http";
-        let shared = Arc::new(Shared {
-            store: Mutex::new(Store::new(self.max_events_kept, self.max_bytes_kept)),
-            changed: Condvar::new(),
-            ingest: Mutex::new(Ingest::new(
-                self.dir.as_deref(),
-                self.max_fields,
-                self.map_fields,
-            )?),
+        let store = Store::new(self.max_events_kept, self.max_bytes_kept);
+        let ingest = Ingest::new(self.dir.as_deref(), self.max_fields, self.map_fields)?;
+        let settings = Settings {
             token: self.token,
             datasets: self.datasets,
             max_body_bytes: self.max_body_bytes,
             max_streams: self.max_streams,
             #[cfg(feature = "tls")]
             tls,
-        });
-        // A runtime of its own: the caller may have none, or have one that it blocks while it waits for us.
+        };
+        let shared = Arc::new(Shared::new(store, ingest, settings));
+        // The server has its own runtime, because the caller may have none, or may block its own while it waits for the server.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("axiom-local")
@@ -230,7 +215,7 @@ impl Builder {
             .name("axiom-local".into())
             .spawn(move || {
                 runtime.block_on(http::serve(listener, served, stopped));
-                // Ends what still hangs. Handlers never block for longer than one body takes to judge.
+                // Ends the requests that still hang. A request blocks its thread only while one body is judged.
                 runtime.shutdown_timeout(STOP_TIMEOUT / 2);
                 drop(ended);
             })?;
@@ -241,42 +226,6 @@ impl Builder {
             stop: Some(stop),
             end: Mutex::new(end),
         })
-    }
-}
-
-/// What the handle and the server's thread have in common.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    store: Mutex<Store>,
-    changed: Condvar,
-    ingest: Mutex<Ingest>,
-    pub(crate) token: Option<Token>,
-    pub(crate) datasets: Option<HashSet<String>>,
-    pub(crate) max_body_bytes: usize,
-    pub(crate) max_streams: u32,
-    #[cfg(feature = "tls")]
-    pub(crate) tls: Option<Tls>,
-}
-
-impl Shared {
-    pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Judging events takes longer than storing them, so it has a lock of its own.
-    pub(crate) fn ingest(&self) -> MutexGuard<'_, Ingest> {
-        self.ingest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Fills in what became of a request, and wakes those who wait for a change.
-    pub(crate) fn update(&self, index: u64, change: impl FnOnce(&mut Request)) {
-        self.store().update(index, change);
-        self.notify();
-    }
-
-    /// Wakes those who wait for a change.
-    pub(crate) fn notify(&self) {
-        self.changed.notify_all();
     }
 }
 
@@ -341,16 +290,16 @@ impl Server {
     /// The file of the certificate authority that a client has to trust, as PEM; none without TLS.
     #[cfg(feature = "tls")]
     pub fn ca_file(&self) -> Option<&Path> {
-        self.shared.tls.as_ref().map(Tls::file)
+        self.shared.settings.tls.as_ref().map(Tls::file)
     }
 
-    /// What is in that file.
+    /// The certificate in [`ca_file`](Server::ca_file), as PEM; none without TLS.
     #[cfg(feature = "tls")]
     pub fn ca_pem(&self) -> Option<&str> {
-        self.shared.tls.as_ref().map(Tls::pem)
+        self.shared.settings.tls.as_ref().map(Tls::pem)
     }
 
-    /// The address it listens on.
+    /// The address that the server listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -391,13 +340,13 @@ impl Server {
         self.events_from(0)
     }
 
-    /// The kept events whose [`sequence`](Event::sequence) is this or a later one: how to follow along.
+    /// The kept events whose [`sequence`](Event::sequence) is this or a later one. It serves to follow along as events arrive.
     pub fn events_from(&self, sequence: u64) -> Vec<Event> {
         self.shared.store().events_from(sequence)
     }
 
-    /// Every request seen, also those that were refused or given a fault, in order of arrival; the latest of them, which
-    /// are at most 100,000 and at most what fits in about 128 MiB.
+    /// Every request seen, also those that were refused or given a fault, in order of arrival. The latest are kept: at most
+    /// 100,000, and at most what fits in about 128 MiB.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.store().requests().iter().cloned().collect()
     }
@@ -412,8 +361,8 @@ impl Server {
         self.violations_from(0)
     }
 
-    /// The kept breaches but for the first so many since the start: how to follow along, with
-    /// [`violations_seen`](Server::violations_seen).
+    /// The kept breaches without the first `seen` of all since the start. Together with
+    /// [`violations_seen`](Server::violations_seen) it serves to follow along.
     pub fn violations_from(&self, seen: u64) -> Vec<Violation> {
         self.shared.store().violations_from(seen)
     }
@@ -432,39 +381,18 @@ impl Server {
 
     /// Waits until the condition holds, and says whether it did before the timeout.
     ///
-    /// The condition is looked at now, and again whenever a request arrives and whenever one has been dealt with. What
-    /// became of a request shows all at once: its events, its violations and its numbers, before the client gets the
-    /// answer.
+    /// The condition is checked at once, and again whenever a request has arrived or has been dealt with. The events, the
+    /// violations and the numbers of a request appear together, before the client gets the answer.
     pub fn wait_until(&self, timeout: Duration, condition: impl Fn(&Server) -> bool) -> bool {
-        let start = Instant::now();
-        loop {
-            let generation = self.shared.store().generation;
-            // Without the lock, for the condition takes it itself.
-            if condition(self) {
-                return true;
-            }
-            let mut store = self.shared.store();
-            while store.generation == generation {
-                let left = timeout.saturating_sub(start.elapsed());
-                if left.is_zero() {
-                    return false;
-                }
-                store = self
-                    .shared
-                    .changed
-                    .wait_timeout(store, left)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0;
-            }
-        }
+        self.shared.wait_until(timeout, || condition(self))
     }
 
-    /// Gives a fault to one request: the next one that has none queued yet.
+    /// Gives a fault to one request: the next one for which nothing is queued yet.
     pub fn fault(&self, fault: Fault) {
         self.shared.store().plan.push(Some(fault));
     }
 
-    /// Queues one entry for each of the next requests; `None` serves it normally.
+    /// Queues one entry for each of the next requests. With `None` the request is served normally.
     pub fn faults(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
         let mut store = self.shared.store();
         faults.into_iter().for_each(|fault| store.plan.push(fault));
@@ -475,8 +403,8 @@ impl Server {
         self.shared.store().plan.set_always(fault);
     }
 
-    /// Adds a fault that happens by chance, to requests that would get no other. The same seed gives the same choice,
-    /// request by request. Called again, it adds an alternative; the first whose chance comes up is taken.
+    /// Adds a fault that happens by chance, to requests that would get no other. The same seed gives the same choices,
+    /// request by request. Another call adds another fault; a request gets the first one whose chance comes up.
     pub fn with_probability(&self, seed: u64, probability: f64, fault: Fault) {
         self.shared
             .store()
@@ -484,14 +412,14 @@ impl Server {
             .add_chance(seed, probability, fault);
     }
 
-    /// From now on a body of more than so many bytes on the wire is answered with 413 and not stored, in place of
-    /// whatever its fault was to be; with `None` no longer. It is a proxy's limit, not Axiom's: no [`Violation`] is noted.
+    /// Answers a body of more than this many bytes on the wire with 413, and does not store it. This takes the place of the
+    /// request's own fault. `None` removes the limit. It imitates a proxy and not Axiom, so no [`Violation`] is noted.
     pub fn max_wire_bytes(&self, bytes: Option<usize>) {
         self.shared.store().plan.set_max_wire_bytes(bytes);
     }
 
-    /// Removes all faults to come, and the limit of [`max_wire_bytes`](Server::max_wire_bytes). One that a request
-    /// already has goes on.
+    /// Removes all faults to come, and the limit of [`max_wire_bytes`](Server::max_wire_bytes). A fault that a request already
+    /// has goes on.
     pub fn no_faults(&self) {
         self.shared.store().plan.clear();
     }
@@ -501,7 +429,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.stop.take());
         let end = self.end.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // Nothing is ever sent: either the thread drops its end, or it had its time and is left behind.
+        // Nothing is ever sent here. Either the thread ends and drops its end, or it is out of time and is not waited for.
         let _ended_in_time = end
             .recv_timeout(STOP_TIMEOUT)
             .is_err_and(|e| e == mpsc::RecvTimeoutError::Disconnected);

@@ -1,23 +1,23 @@
-//! What the server remembers, all of it bounded: events, requests, violations, and the faults to come.
+//! What the server remembers, all of it bounded: events, requests, violations, and the faults to come. `state` has the lock
+//! around it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::event::Event;
+use crate::event::{Event, Labels};
 use crate::fault::{Fault, Plan};
-use crate::ingest::Labels;
 use crate::request::Request;
 use crate::violation::{Rule, Violation};
 
-/// Requests remembered; a load test makes many.
+/// At most this many requests are remembered: a load test makes many.
 const MAX_REQUESTS: usize = 100_000;
-/// Memory for them, nearly: headers are the client's, and may be large.
+/// At most roughly this much memory is spent on them: a client may send large headers.
 const MAX_REQUESTS_WEIGHT: usize = 128 * 1024 * 1024;
-/// Violations remembered; after some thousands of one kind nobody reads the rest.
+/// At most this many violations are remembered: nobody reads more.
 const MAX_VIOLATIONS: usize = 10_000;
-/// Bytes of a violation's reason, which may quote what a client sent.
+/// At most this many bytes of a violation's reason are kept, because it may quote what a client sent.
 const MAX_REASON: usize = 500;
 
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Store {
         self.requests_seen += 1;
         self.requests_weight += request.weight();
         self.requests.push_back(request);
-        // The newest always stays, however large: its handler has yet to fill it in.
+        // The newest always stays, however large it is, because its handler has yet to fill it in.
         while self.requests.len() > MAX_REQUESTS
             || (self.requests_weight > MAX_REQUESTS_WEIGHT && self.requests.len() > 1)
         {

@@ -1,4 +1,4 @@
-//! TLS with certificates of this process's own making.
+//! TLS with certificates that this process makes for itself.
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
 
-/// One for all servers of the process, so that a client which trusts one of them trusts those that follow.
+/// There is one authority for all servers of the process, so that a client which trusts one server trusts those that follow.
 static AUTHORITY: Mutex<Option<Arc<Authority>>> = Mutex::new(None);
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -53,8 +53,8 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Makes a certificate for this machine, and writes that of the authority to a file: the one that is named, which stays, or one
-    /// among the temporary files, which is removed with the server.
+    /// Makes a certificate for this machine, and writes the authority's certificate to a file. A file that the caller names
+    /// stays. Otherwise it is a temporary file, which is removed with the server.
     pub(crate) fn new(file: Option<PathBuf>, port: u16) -> io::Result<Self> {
         let authority = authority()?;
         let key = KeyPair::generate().map_err(io::Error::other)?;
@@ -97,7 +97,7 @@ impl Tls {
         Ok(tls)
     }
 
-    /// Whole or not at all: a client may be reading it, and another server writing it.
+    /// Writes the file whole or not at all, because a client may be reading it, and another server may be writing it.
     fn write(&self, port: u16) -> io::Result<()> {
         let mut new = self.file.clone().into_os_string();
         new.push(format!(".{port}.new"));
@@ -123,7 +123,7 @@ impl Tls {
 impl Drop for Tls {
     fn drop(&mut self) {
         if self.is_temporary {
-            // Somebody may have removed it already.
+            // The file may have been removed already.
             drop(std::fs::remove_file(&self.file));
         }
     }

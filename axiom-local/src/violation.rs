@@ -1,6 +1,6 @@
 //! The rules of Axiom's ingest contract, and the record of each breach.
 //!
-//! A violation never changes an answer by itself: what Axiom tolerates is tolerated here too, and merely noted.
+//! A violation by itself never changes an answer: what Axiom tolerates is tolerated here too, and only noted.
 
 use std::fmt;
 
@@ -40,7 +40,7 @@ rules! {
     EmptyContentEncoding = "empty-content-encoding",
     /// `Content-Encoding` is gzip, zstd or identity.
     UnknownContentEncoding = "unknown-content-encoding",
-    /// A request carries something.
+    /// The body of a request is not empty.
     EmptyBody = "empty-body",
     /// The body is what its headers say: decodable, UTF-8, and events as JSON objects or CSV rows.
     BodyNotUnderstood = "body-not-understood",

@@ -1,4 +1,4 @@
-//! Answers, and the bodies that carry them: whole, cut off, or drop by drop.
+//! Makes answers, and sends their bodies: whole, cut off, or slowly.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -16,7 +16,7 @@ use tokio::time::{Interval, Sleep};
 
 use crate::ingest::Failure;
 
-/// An answer that is not yet on its way.
+/// An answer that has not been sent yet.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -26,11 +26,11 @@ pub(crate) struct Answer {
     pub(crate) headers: Vec<(String, String)>,
 }
 
-/// How the body travels.
+/// How the body is sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Delivery {
     Whole,
-    /// Half of it, then the end of the connection.
+    /// Half of it, then an error, which ends the connection or the stream.
     Cut,
     /// At so many bytes a second.
     Trickle(u32),
@@ -80,7 +80,7 @@ impl Answer {
         }
     }
 
-    /// Gives it the form that goes on the wire. Headers that are no headers are left out.
+    /// Makes the response to be sent. Added headers whose name or value is not valid are left out.
     pub(crate) fn into_response(self, request: u64, delivery: Delivery) -> Response<AnswerBody> {
         let length = self.body.len();
         let mut response = Response::new(AnswerBody::new(self.body.into(), delivery));
@@ -101,7 +101,7 @@ impl Answer {
                 added.append(name, value);
             }
         }
-        // Replaces what is there by all values of that name.
+        // `extend` replaces an existing header by all the added values of that name.
         headers.extend(added);
         if matches!(delivery, Delivery::Cut) {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -110,7 +110,7 @@ impl Answer {
     }
 }
 
-/// The body ended on purpose.
+/// The error that cuts a body off on purpose.
 #[derive(Debug)]
 pub(crate) struct CutOff;
 
@@ -148,10 +148,10 @@ enum Way {
     },
 }
 
-/// The half that was given must be on its way before the end: an error overtakes what HTTP/2 has not yet sent.
+/// A pause between the first half and the error. Without it, over HTTP/2 the error would overtake data that is still to be sent.
 const BEFORE_CUT: Duration = Duration::from_millis(50);
 
-/// How often a trickle flows; slower ones take one tick for each byte.
+/// How often a slow body sends a piece. A rate below this sends one byte each time, less often.
 const TICKS_PER_SECOND: u64 = 10;
 
 impl AnswerBody {

@@ -1,9 +1,9 @@
-//! One connection, and the means to end it in the middle of anything.
+//! One connection: which version of HTTP its client speaks, and how its socket ends.
 
 use std::io;
 use std::net::Shutdown;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,53 +11,20 @@ use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
+use super::tools::{Cut, Scissors, Tools};
 use super::{http1, http2};
-use crate::server::Shared;
+use crate::state::Shared;
 #[cfg(feature = "tls")]
 use crate::tls::{HTTP2, Tls};
 
 /// What a client that speaks HTTP/2 sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How to end a connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Cut {
-    /// FIN.
-    Close,
-    /// RST.
-    Reset,
-}
-
-/// The means of a request to end its connection.
-#[derive(Debug, Default)]
-pub(crate) struct Scissors {
-    cut: Mutex<Option<Cut>>,
-    ready: Notify,
-}
-
-impl Scissors {
-    /// Ends the connection. Never returns, since the request ends with it.
-    pub(crate) async fn cut<T>(&self, how: Cut) -> T {
-        *self.cut.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
-        self.ready.notify_one();
-        std::future::pending().await
-    }
-
-    async fn wanted(&self) -> Cut {
-        loop {
-            self.ready.notified().await;
-            if let Some(how) = *self.cut.lock().unwrap_or_else(PoisonError::into_inner) {
-                return how;
-            }
-        }
-    }
-}
-
 /// Serves a connection to its end. `number` counts the connections of the server.
 pub(crate) async fn run(stream: TcpStream, number: u64, shared: Arc<Shared>) {
-    // Without it small answers may wait for an acknowledgement; where it fails they just wait.
+    // Without `nodelay` a small answer may wait for an acknowledgement. If it can not be set, answers are late and otherwise
+    // right.
     drop(stream.set_nodelay(true));
     let stream = Arc::new(stream);
     let scissors = Arc::new(Scissors::default());
@@ -72,25 +39,18 @@ pub(crate) async fn run(stream: TcpStream, number: u64, shared: Arc<Shared>) {
             how = scissors.wanted() => how,
         }
     };
-    // The socket closes when its last owner lets go, which is now at the end of this function.
+    // `serve` was cancelled, so this function is the last owner of the socket, which closes as it returns.
     match how {
         Cut::Close => drop(SockRef::from(&*stream).shutdown(Shutdown::Write)),
         Cut::Reset => drop(SockRef::from(&*stream).set_linger(Some(Duration::ZERO))),
     }
 }
 
-/// What the requests of a connection have in common.
-#[derive(Debug, Clone)]
-pub(super) struct Tools {
-    pub(super) number: u64,
-    pub(super) shared: Arc<Shared>,
-    pub(super) scissors: Arc<Scissors>,
-}
-
-/// Finds out which version of HTTP the client speaks. An error anywhere is the client's: it went away, or it speaks none.
+/// Finds out which version of HTTP the client speaks, and serves it. Errors are ignored: the client went away, or does not
+/// speak HTTP.
 async fn serve(mut wire: Wire, tools: Tools) {
     #[cfg(feature = "tls")]
-    if let Some(acceptor) = tools.shared.tls.as_ref().map(Tls::acceptor) {
+    if let Some(acceptor) = tools.shared.settings.tls.as_ref().map(Tls::acceptor) {
         let Ok(stream) = acceptor.accept(wire).await else {
             return;
         };
@@ -108,10 +68,10 @@ async fn serve(mut wire: Wire, tools: Tools) {
     }
 }
 
-/// A socket that its connection and `run` own together, so that it can be set up for its end.
+/// A socket that `run` owns too, so that `run` can still choose how the socket closes after `serve` was cancelled.
 struct Wire {
     stream: Arc<TcpStream>,
-    /// What was read to find out what it is, and is yet to be read by those who serve it.
+    /// Bytes that were read to recognise the version of HTTP. Whoever reads next gets them first.
     first: BytesMut,
 }
 
@@ -148,7 +108,7 @@ impl Wire {
         }
     }
 
-    /// Reads as far as needed to know whether these are the first bytes, and keeps what it read.
+    /// Reads until it is known whether the connection begins with these bytes. What was read is kept in `first`.
     async fn begins_with(&mut self, expected: &[u8]) -> io::Result<bool> {
         while self.first.len() < expected.len() && expected.starts_with(&self.first) {
             self.stream.readable().await?;

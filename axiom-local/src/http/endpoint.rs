@@ -1,4 +1,5 @@
-//! What a request asks for, read from its head: endpoint, dataset, format, encoding, options, right of entry.
+//! Reads the head of a request: its endpoint and dataset, whether it is admitted, and the format, encoding and options of its
+//! body.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -12,10 +13,10 @@ use serde_json::Map;
 use crate::ingest::decode::Encoding;
 use crate::ingest::split::Format;
 use crate::request::{Request, Style};
-use crate::server::Shared;
+use crate::state::Settings;
 use crate::violation::Rule;
 
-/// The dataset of events that arrive by `POST /api/v1/ingest/`, which has none in its URL.
+/// The dataset of events that arrive by `POST /api/v1/ingest/`, whose URL names none.
 pub const DEFAULT_DATASET: &str = "default";
 
 /// Finds the endpoint of a path, and its dataset.
@@ -35,7 +36,7 @@ fn route(path: &str) -> Option<(Style, String)> {
     (!dataset.is_empty() && !path_has_slash(style, path)).then_some((style, dataset))
 }
 
-/// True if what should be the dataset is several segments.
+/// True if the path has more segments than its endpoint, so that the dataset would be several segments.
 fn path_has_slash(style: Style, path: &str) -> bool {
     let expected = match style {
         Style::Edge => 3,
@@ -108,7 +109,7 @@ pub(crate) fn request(head: &Parts) -> Request {
     }
 }
 
-/// Keeps the scheme and the kind of token.
+/// Replaces the secret in the value of `Authorization`, and keeps the scheme and the kind of token.
 fn redacted(authorization: &str) -> String {
     let (scheme, token) = authorization.split_once(' ').unwrap_or(("", authorization));
     let kind = ["xaat-", "xapt-", "xait-"]
@@ -127,10 +128,10 @@ pub(crate) struct Instructions {
     pub(crate) time_field: String,
 }
 
-/// Why a request is refused by its head.
+/// Why a request is refused: the status of the answer, and the reason.
 pub(crate) type Refusal = (u16, String);
 
-/// Judges what every request has, however it is answered.
+/// Checks the headers that every request should have, also one that is refused.
 pub(crate) fn check_headers(headers: &HeaderMap, broken: &mut impl FnMut(Rule, String)) {
     let says = |name: &str| headers.get(name).is_some_and(|value| !value.is_empty());
     if !says(USER_AGENT.as_str()) && !says("x-axiom-client") {
@@ -142,7 +143,7 @@ pub(crate) fn check_headers(headers: &HeaderMap, broken: &mut impl FnMut(Rule, S
 pub(crate) fn admit(
     head: &Parts,
     request: &Request,
-    shared: &Shared,
+    settings: &Settings,
     broken: &mut impl FnMut(Rule, String),
 ) -> Result<(), Refusal> {
     let (Some(style), Some(dataset)) = (request.style, request.dataset.as_deref()) else {
@@ -163,7 +164,11 @@ pub(crate) fn admit(
     if token.is_empty() {
         return Err((401, "no bearer token".into()));
     }
-    if shared.token.as_ref().is_some_and(|right| !right.is(token)) {
+    if settings
+        .token
+        .as_ref()
+        .is_some_and(|right| !right.is(token))
+    {
         return Err((403, "the token is not valid".into()));
     }
     if token.starts_with("xapt-") {
@@ -177,7 +182,7 @@ pub(crate) fn admit(
             return Err((403, reason.into()));
         }
     }
-    if shared
+    if settings
         .datasets
         .as_ref()
         .is_some_and(|known| !known.contains(dataset))
@@ -256,7 +261,7 @@ fn encoding(
             );
             Ok(Encoding::Identity)
         }
-        // What axiom-py sends for a body that is not encoded (contract §2).
+        // axiom-py sends this for a body that is not encoded.
         "1" => {
             broken(
                 Rule::UnknownContentEncoding,

@@ -1,5 +1,5 @@
-//! What goes over the wire of an HTTP/2 connection, below the library that speaks it: frames that the library would not send are put
-//! in, answers to pings are taken out, and all of it can be swallowed.
+//! Changes the bytes of an HTTP/2 connection between h2 and the socket: adds frames that h2 would not send, removes the answers
+//! to pings, or lets nothing through in either direction.
 
 use std::io;
 use std::pin::Pin;
@@ -9,13 +9,13 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// RFC 9113, section 4.1: length, type, flags, stream.
+/// Bytes before a frame's payload: length, type, flags, stream (RFC 9113, section 4.1).
 const HEAD: usize = 9;
 const PING: u8 = 6;
 const GO_AWAY: u8 = 7;
 const ACK: u8 = 1;
 
-/// No more is taken from the library before the socket has taken it.
+/// Once this many bytes are unsent, no more are taken from h2 until the socket has taken them.
 const UNSENT: usize = 256 * 1024;
 
 /// What is to happen to the frames of a connection from now on.
@@ -28,7 +28,7 @@ struct Ordered {
     is_mute: bool,
     /// Nothing is read or written.
     is_black_hole: bool,
-    /// Frames to send as soon as the one under way is over.
+    /// Frames to send as soon as h2's current frame is complete.
     extra: BytesMut,
 }
 
@@ -45,7 +45,7 @@ impl Orders {
         self.with(|ordered| ordered.is_black_hole = true);
     }
 
-    /// Streams after `last` are not processed; there is no error.
+    /// Sends a GOAWAY frame without an error. It says that streams after `last` are not processed.
     pub(super) fn go_away(&self, last: u32) {
         self.with(|Ordered { extra, .. }| {
             extra.put_uint(8, 3);
@@ -58,7 +58,7 @@ impl Orders {
     }
 }
 
-/// A connection whose frames follow orders.
+/// A connection whose frames are changed as its [`Orders`] say.
 #[derive(Debug)]
 pub(super) struct Ordering<S> {
     io: S,
@@ -88,7 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ordering<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Puts in what is ordered, between two frames.
+    /// Adds the ordered frames, unless h2 is in the middle of a frame.
     fn put_extra(&mut self) {
         let between = self.frames.is_between();
         self.orders.with(|ordered| {
@@ -148,10 +148,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Ordering<S> {
     }
 }
 
-/// Where frames begin and end in a stream of bytes.
+/// Follows where frames begin and end in a stream of bytes.
 #[derive(Debug, Default)]
 struct Frames {
-    /// The head of a frame as far as it is there.
+    /// The head of a frame, as far as it has come.
     head: BytesMut,
     /// Bytes of a frame's payload that are yet to come.
     left: usize,
@@ -163,7 +163,7 @@ impl Frames {
         self.head.is_empty() && self.left == 0
     }
 
-    /// Passes bytes on, but for the answers to pings if those are unwanted.
+    /// Passes bytes on. If `is_mute`, the answers to pings are left out.
     fn pass(&mut self, mut bytes: &[u8], is_mute: bool, out: &mut BytesMut) {
         while !bytes.is_empty() {
             if self.left > 0 {

@@ -1,4 +1,4 @@
-//! HTTP/1.1, by hyper.
+//! Serves HTTP/1.1 by hyper.
 
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
@@ -12,8 +12,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::answer::AnswerBody;
-use super::connection::{Cut, Tools};
 use super::service::{self, Arriving, Ending};
+use super::tools::{Cut, Tools};
 use crate::fault::Kind;
 
 /// Serves a connection to its end.
@@ -21,7 +21,7 @@ pub(super) async fn serve(io: impl AsyncRead + AsyncWrite + Unpin, tools: Tools)
     let service = hyper::service::service_fn(|request| answer(request, tools.clone()));
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.max_buf_size(1024 * 1024);
-    // An error is the client's: it went away, or it speaks no HTTP.
+    // An error is ignored: the client went away, or does not speak HTTP.
     drop(builder.serve_connection(TokioIo::new(io), service).await);
 }
 
@@ -54,7 +54,7 @@ impl Arriving for Incoming {
                 .map(|frame| frame.into_data())
             {
                 Ok(Ok(data)) => return Some(Ok(data)),
-                // Trailers.
+                // Trailers are of no use here.
                 Ok(Err(_)) => {}
                 Err(_) => return Some(Err(())),
             }

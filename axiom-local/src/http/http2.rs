@@ -1,4 +1,4 @@
-//! HTTP/2, by h2 itself: a GOAWAY frame names a stream, and hyper does not tell which stream a request came on.
+//! Serves HTTP/2 by h2 and not by hyper, because a GOAWAY frame names a stream, and hyper does not tell the stream of a request.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -16,12 +16,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
 use super::answer::AnswerBody;
-use super::connection::Tools;
 use super::frames::{Ordering, Orders};
 use super::service::{self, Arriving, Begun, Ending};
+use super::tools::Tools;
 use crate::fault::{Kind, StreamError};
 
-/// Labels beyond the contract's size must still arrive, to be reported.
+/// Labels that are longer than the contract allows must still arrive, so that they can be reported.
 const MAX_HEADER_BYTES: u32 = 256 * 1024;
 
 /// What a client may send before it must wait, in one stream and in all of a connection.
@@ -36,15 +36,16 @@ pub(super) async fn serve(io: impl AsyncRead + AsyncWrite + Unpin, tools: Tools)
         .max_header_list_size(MAX_HEADER_BYTES)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(tools.shared.max_streams);
+        .max_concurrent_streams(tools.shared.settings.max_streams);
     let io = Ordering::new(io, orders.clone());
     let Ok(mut connection) = builder.handshake::<_, Bytes>(io).await else {
         return;
     };
     let is_shut = Arc::new(AtomicBool::new(false));
-    // They end with the connection.
+    // The requests end when this set is dropped, which is when the connection ends.
     let mut requests = JoinSet::new();
-    // The first stream that is not processed any more. Letting go of a stream would send a frame about it.
+    // `left_at` is the first stream that is not processed any more. Such streams are kept in `left`, because h2 sends a frame
+    // about a stream that is dropped.
     let (mut left_at, mut left) = (None, Vec::new());
     loop {
         let accepted = tokio::select! {
@@ -64,7 +65,7 @@ pub(super) async fn serve(io: impl AsyncRead + AsyncWrite + Unpin, tools: Tools)
         match begun.fault.kind {
             Kind::GoAway => {
                 left_at = Some(stream);
-                // A client's streams have odd numbers.
+                // The streams of a client have odd numbers, so this names the stream before.
                 orders.go_away(stream.saturating_sub(2));
                 left.push((body, respond));
                 continue;
@@ -72,12 +73,13 @@ pub(super) async fn serve(io: impl AsyncRead + AsyncWrite + Unpin, tools: Tools)
             Kind::GoAwayGracefully => connection.graceful_shutdown(),
             Kind::ShutWindow => {
                 is_shut.store(true, Relaxed);
-                // It fails if the last change is not acknowledged yet; then nothing is given back all the same.
+                // This fails if the client has not acknowledged an earlier change. The windows still stay shut, because no
+                // capacity is given back any more.
                 drop(connection.set_initial_window_size(0));
             }
             Kind::IgnorePings => orders.answer_no_ping(),
             Kind::BlackHole => {
-                // Some of what follows may have been read already.
+                // h2 may have read later requests already, and they must not be processed.
                 left_at = Some(stream + 2);
                 orders.swallow_everything();
             }
@@ -91,7 +93,7 @@ pub(super) async fn serve(io: impl AsyncRead + AsyncWrite + Unpin, tools: Tools)
     }
 }
 
-/// Answers a request, or does not. If the client resets the stream, it ends at once.
+/// Answers a request, or ends it as its fault says. It stops at once if the client resets the stream.
 async fn answer(
     head: hyper::http::request::Parts,
     body: Arrival,
@@ -112,13 +114,13 @@ async fn answer(
             StreamError::Internal => Reason::INTERNAL_ERROR,
             StreamError::EnhanceYourCalm => Reason::ENHANCE_YOUR_CALM,
         }),
-        // Until the client resets it.
+        // The stream stays open until the client resets it.
         Ending::Silence => drop(poll_fn(|cx| respond.poll_reset(cx)).await),
         Ending::Abandoned => {}
     }
 }
 
-/// An error is the client's: it has gone.
+/// Sends a response. Errors are ignored, because they mean that the client has gone.
 async fn send(mut respond: SendResponse<Bytes>, response: Response<AnswerBody>) {
     let (mut head, mut body) = response.into_parts();
     let date = httpdate::fmt_http_date(SystemTime::now());
@@ -156,7 +158,7 @@ async fn send(mut respond: SendResponse<Bytes>, response: Response<AnswerBody>) 
     }
 }
 
-/// A request's body. What was read of it is given back to the windows, unless they are shut.
+/// A request's body. Reading it gives capacity back to the flow-control windows, unless they are shut.
 struct Arrival {
     stream: RecvStream,
     is_shut: Arc<AtomicBool>,

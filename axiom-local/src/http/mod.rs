@@ -1,4 +1,12 @@
-//! The HTTP side: connections in, answers out.
+//! The HTTP side of the server: accepts connections, reads requests, and sends answers or does what a fault asks for.
+//!
+//! From top to bottom: `connection` finds out which version of HTTP a client speaks. `http1` or `http2` serves the connection,
+//! and `frames` lies between `http2` and the socket. `service` takes one request from its head to its answer. `endpoint` reads
+//! the head, and `answer` makes the answer. `tools` holds what all requests of a connection are given.
+//!
+//! All of it runs on the server's own runtime, whose threads are named `axiom-local`. A connection is a task, and so is each
+//! request over HTTP/2. This folder names `state` and what is below it. It never names `server`, which stands above and starts
+//! it.
 
 mod answer;
 mod connection;
@@ -7,6 +15,7 @@ mod frames;
 mod http1;
 mod http2;
 mod service;
+mod tools;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -14,9 +23,9 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 pub use self::endpoint::DEFAULT_DATASET;
-use crate::server::Shared;
+use crate::state::Shared;
 
-/// Accepts connections until the handle goes away.
+/// Accepts connections until the handle is dropped.
 pub(crate) async fn serve(
     listener: TcpListener,
     shared: Arc<Shared>,
@@ -34,7 +43,7 @@ pub(crate) async fn serve(
                     tokio::spawn(connection::run(stream, connections, Arc::clone(&shared)));
                     connections += 1;
                 }
-                // Out of file descriptors, mostly: give connections time to end.
+                // The usual cause is a lack of file descriptors, so wait until some connections have ended.
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
             },
         }

@@ -1,4 +1,4 @@
-//! One request, from its head to its answer, by way of whatever fault it was given. The same for both versions of HTTP.
+//! Takes one request from its head to its answer, or to what its fault does instead. Both versions of HTTP use it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +9,18 @@ use hyper::http::request::Parts;
 use serde_json::Value;
 
 use super::answer::{Answer, AnswerBody, Delivery, Receipt};
-use super::connection::Cut;
 use super::endpoint::{self, Instructions, Refusal};
+use super::tools::Cut;
+use crate::event::Labels;
 use crate::fault::{Fault, Kind, StreamError};
 use crate::ingest::decode::{self, DecodeError};
 use crate::ingest::split::{self, Split};
-use crate::ingest::{Batch, Breach, Labels};
+use crate::ingest::{Batch, Breach, labels};
 use crate::request::{Request, Style};
-use crate::server::Shared;
+use crate::state::Shared;
 use crate::violation::Rule;
 
-/// A refused body is read to its end, so that the client reads the answer instead of a reset, but not without end.
+/// A body that is too large is still read, up to this many bytes. Otherwise the client would see a reset instead of the answer.
 const MAX_DRAINED: usize = 1024 * 1024 * 1024;
 
 /// A request that was noted, and the fault that it was given.
@@ -54,17 +55,17 @@ pub(crate) trait Arriving {
 /// How a request ends.
 pub(crate) enum Ending {
     Answer(Response<AnswerBody>),
-    /// With its connection.
+    /// The connection ends.
     Cut(Cut),
-    /// With its stream, where there is one.
+    /// The stream ends, over HTTP/2; over HTTP/1.1 the connection does.
     Reset(StreamError),
-    /// Never.
+    /// There is never an answer, and the connection stays open.
     Silence,
     /// The body broke off: nobody waits for an answer.
     Abandoned,
 }
 
-/// Answers a request, or does not.
+/// Answers a request, or tells how else it ends.
 pub(crate) async fn answer(
     head: Parts,
     mut body: impl Arriving,
@@ -87,10 +88,10 @@ pub(crate) async fn answer(
         }
         _ => {}
     }
-    let body = match read(&mut body, shared.max_body_bytes).await {
+    let body = match read(&mut body, shared.settings.max_body_bytes).await {
         Ok(body) => body,
         Err(wire_bytes) => {
-            // Nobody waits for an answer, but somebody may wait to see this.
+            // Nobody waits for an answer, but a test may wait to see the request in the notes.
             shared.update(index, |request| request.wire_bytes = wire_bytes);
             return Ending::Abandoned;
         }
@@ -109,7 +110,7 @@ pub(crate) async fn answer(
         breaches: Vec::new(),
         stored: Vec::new(),
     };
-    // It takes a while where a body is large, and connections must be served meanwhile: they answer pings.
+    // A large body takes a while. `block_in_place` lets other threads serve the connections meanwhile, which must answer pings.
     let mut answer = tokio::task::block_in_place(|| exchange.perform(body, &fault));
     let ending = match fault.kind {
         Kind::Hang { .. } | Kind::ShutWindow | Kind::IgnorePings | Kind::BlackHole => {
@@ -140,14 +141,15 @@ async fn wait(delay: Duration) {
     }
 }
 
-/// A body as far as it was kept.
-struct Wire {
+/// A body as it came, of which no more is kept than allowed.
+struct Received {
     bytes: Bytes,
+    /// How many bytes came, also those that were not kept.
     length: usize,
 }
 
 /// Reads a body to its end, keeping no more of it than allowed. If it breaks off, this fails with the bytes that came.
-async fn read(body: &mut impl Arriving, max_bytes: usize) -> Result<Wire, usize> {
+async fn read(body: &mut impl Arriving, max_bytes: usize) -> Result<Received, usize> {
     let mut kept = BytesMut::new();
     if let Some(length) = body
         .length()
@@ -165,7 +167,7 @@ async fn read(body: &mut impl Arriving, max_bytes: usize) -> Result<Wire, usize>
             break;
         }
     }
-    Ok(Wire {
+    Ok(Received {
         bytes: kept.freeze(),
         length,
     })
@@ -182,8 +184,8 @@ struct Exchange<'r> {
 }
 
 impl Exchange<'_> {
-    /// Does what the fault leaves to be done.
-    fn perform(&mut self, body: Wire, fault: &Fault) -> Answer {
+    /// Judges the request as far as its fault allows, and makes the answer.
+    fn perform(&mut self, body: Received, fault: &Fault) -> Answer {
         self.notes.wire_bytes = body.length;
         let stores = match &fault.kind {
             Kind::Status(_) | Kind::OverLimit(_) => {
@@ -234,21 +236,21 @@ impl Exchange<'_> {
     }
 
     /// Judges head and body, and finds the events.
-    fn open(&mut self, body: Wire) -> Result<(Split, Instructions, Arc<Labels>), Refusal> {
+    fn open(&mut self, body: Received) -> Result<(Split, Instructions, Arc<Labels>), Refusal> {
         let breaches = &mut self.breaches;
         let mut broken = |rule: Rule, reason: String| breaches.push((rule, reason, None));
         endpoint::check_headers(&self.head.headers, &mut broken);
-        endpoint::admit(self.head, &self.notes, self.shared, &mut broken)?;
+        endpoint::admit(self.head, &self.notes, &self.shared.settings, &mut broken)?;
         let style = self.notes.style.unwrap_or(Style::Edge);
         let instructions = endpoint::instructions(self.head, style, &mut broken)?;
         let labels = match self.head.headers.get("x-axiom-event-labels") {
             Some(header) => {
-                Labels::read(header.as_bytes(), &mut broken).map_err(|reason| (400, reason))?
+                labels::read(header.as_bytes(), &mut broken).map_err(|reason| (400, reason))?
             }
             None => Labels::default(),
         };
         self.notes.labels.clone_from(&labels.fields);
-        let limit = self.shared.max_body_bytes;
+        let limit = self.shared.settings.max_body_bytes;
         let too_large = (413, format!("the body is larger than {limit} bytes"));
         if body.length > limit {
             broken(
@@ -284,10 +286,10 @@ impl Exchange<'_> {
         Ok((split, instructions, Arc::new(labels)))
     }
 
-    /// Stores the events and says so.
+    /// Judges the events, and makes the receipt for those to be stored, which [`finish`](Self::finish) does.
     fn serve(
         &mut self,
-        body: Wire,
+        body: Received,
         fail: usize,
         messages: Option<Value>,
     ) -> Result<Answer, Refusal> {
@@ -317,8 +319,8 @@ impl Exchange<'_> {
         }))
     }
 
-    /// Writes down what became of the request, and wakes those who wait for it. All at once: who sees the events
-    /// sees their violations too.
+    /// Stores the events, notes what became of the request, and wakes those who wait for it. All of this happens under one
+    /// lock, so that whoever sees the events sees their violations too.
     fn finish(self, status: Option<u16>) {
         let mut store = self.shared.store();
         if !self.stored.is_empty() {

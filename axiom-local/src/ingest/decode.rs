@@ -1,4 +1,4 @@
-//! The bytes of a body, decoded as `Content-Encoding` says, and never more of them than allowed.
+//! Decodes a body as its `Content-Encoding` says, and never makes more bytes of it than allowed.
 
 use std::io::{self, Read};
 
@@ -15,7 +15,7 @@ pub(crate) enum Encoding {
 /// Why a body has no decoded form.
 #[derive(Debug)]
 pub(crate) enum DecodeError {
-    /// It is longer than the limit.
+    /// Decoded, it is longer than the limit.
     TooLarge,
     /// It is not what its encoding says.
     Corrupt(io::Error),
@@ -47,7 +47,7 @@ pub(crate) fn decode(
 }
 
 fn read_all(decoder: impl Read, wire_bytes: usize, max_bytes: usize) -> Result<Bytes, DecodeError> {
-    // Telemetry shrinks about ten times; a first guess near that saves most of the growing.
+    // Telemetry compresses about tenfold, so a buffer of that size seldom has to grow.
     let guess = wire_bytes
         .saturating_mul(10)
         .min(max_bytes.saturating_add(1));
@@ -60,7 +60,7 @@ fn read_all(decoder: impl Read, wire_bytes: usize, max_bytes: usize) -> Result<B
         .take(limit)
         .read_to_end(&mut decoded)
         .map_err(DecodeError::Corrupt)?;
-    // Events keep the whole buffer alive, so it should not be much larger than they are.
+    // Stored events keep the whole buffer alive, so the buffer should not be much larger than its content.
     if decoded.capacity() > decoded.len() / 4 * 5 {
         decoded.shrink_to_fit();
     }

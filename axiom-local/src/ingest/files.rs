@@ -1,4 +1,4 @@
-//! The events on disk: one NDJSON file for each dataset, appended to.
+//! Appends events to files on disk: one NDJSON file for each dataset.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Labels;
-use crate::event::put_merged;
+use crate::event::Labels;
 
-/// File systems allow 255 bytes; the ending needs a few.
+/// Bytes of a file's name before `.ndjson`. File systems allow 255 in all.
 const MAX_NAME: usize = 200;
-/// Files held open. The names of datasets are the clients', and descriptors are few.
+/// At most this many files are held open: clients choose the datasets, and file descriptors are few.
 const MAX_OPEN: usize = 64;
 
 #[derive(Debug)]
@@ -53,7 +52,7 @@ impl Files {
                 .sum(),
         );
         for (text, labels) in events {
-            put_merged(text, &labels.inside, &mut lines);
+            labels.put_merged(text, &mut lines);
             lines.push(b'\n');
         }
         if !self.open.contains_key(dataset) {
@@ -71,8 +70,8 @@ impl Files {
     }
 }
 
-/// A name that stays in its directory and is another one for every dataset: what is not a letter, digit, hyphen,
-/// underscore or inner dot is written as `%` and two hex digits.
+/// Makes a file name that can not leave the directory and that differs for every dataset. A byte that is not a letter, digit,
+/// hyphen, underscore or inner dot is written as `%` and two hex digits.
 fn file_name(dataset: &str) -> String {
     let mut name = String::new();
     for (at, byte) in dataset.bytes().enumerate() {

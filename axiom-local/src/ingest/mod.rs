@@ -1,13 +1,20 @@
-//! From a decoded body to stored events: everything about events, and nothing about HTTP.
+//! Judges the events of a body, and decides what is stored of each. It knows nothing of HTTP.
+//!
+//! The steps, in order: `decode` undoes the encoding of the body, `split` finds its events, `labels` reads the labels of the
+//! request, `walk` examines an event against the rules of `row` and the fields in `schema`, `rewrite` makes the changes that
+//! Axiom would make, and `files` appends the events to files.
+//!
+//! The task of each request runs this code. `decode`, `split` and `labels` need no lock. The other steps belong to [`Ingest`],
+//! which is behind a lock (see `state`), so one request is judged at a time. This folder names `event` and `violation`, and
+//! nothing else of the crate.
 
 pub(crate) mod decode;
 mod files;
-mod labels;
+pub(crate) mod labels;
 mod rewrite;
 mod row;
 mod schema;
 pub(crate) mod split;
-pub(crate) mod time;
 mod walk;
 
 use std::collections::HashMap;
@@ -18,19 +25,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::files::Files;
-pub(crate) use self::labels::Labels;
 use self::rewrite::Changes;
 use self::row::Seen;
 use self::schema::{Names, Schema, Shape};
 use self::split::Split;
 use self::walk::{Context, Findings};
+use crate::event::{Labels, time};
 use crate::violation::Rule;
 
-/// A line longer than this is a breach of the contract (§5).
+/// Axiom documents at most this many bytes for one event; a longer one breaks the contract.
 const MAX_LINE: usize = 1_000_000;
-/// An event longer than this spoils its request: the 400 that users have met lies above it (§5).
+/// A request with an event longer than this is refused with 400, because Axiom's users have met that refusal above this size.
 const MAX_EVENT: usize = 1024 * 1024;
-/// Events per request (§5).
+/// Axiom documents at most this many events for one request.
 const MAX_EVENTS: usize = 10_000;
 
 /// What a request wants done with its events.
@@ -64,7 +71,7 @@ pub(crate) struct Outcome {
     pub(crate) refused: Option<(u16, String)>,
 }
 
-/// The datasets as far as judging events needs them, and the files behind them.
+/// What is known of the fields of each dataset, and the files that events are written to.
 #[derive(Debug)]
 pub(crate) struct Ingest {
     schemas: HashMap<Arc<str>, Schema>,
@@ -204,7 +211,7 @@ impl Ingest {
                 )),
             }
             let has_time = found.time == Seen::Good;
-            // A time that only the labels have would stand beside the time of arrival.
+            // If only the labels have a time, pasting them in would give the event two: theirs and the time of arrival.
             found.merge |= !has_time && labels.names.contains_key("_time");
             labels.add_new_to(&mut found.shapes);
             if let Err(fields) = schema.merge(&mut found.shapes, self.max_fields) {
@@ -217,7 +224,7 @@ impl Ingest {
                 outcome.failures.push(Failure { timestamp, error });
             } else {
                 labels.new.clear();
-                // A line end inside an event would break the files.
+                // An event with a line end in it is rewritten, because the files have one event on each line.
                 let as_is = has_time
                     && !found.rewrite
                     && !found.merge
@@ -257,11 +264,11 @@ impl Ingest {
     }
 }
 
-/// The labels of a request, seen as fields.
+/// The labels of a request as fields of the dataset.
 struct JudgedLabels {
-    /// Every flattened name.
+    /// The flattened names of all labels.
     names: Names<Shape>,
-    /// What of it the dataset does not know yet. It counts when the first event is stored.
+    /// The labels that the dataset does not know as fields yet. They become known when the first event is stored.
     new: Vec<(Box<str>, Shape)>,
     has_service: bool,
 }
@@ -289,7 +296,8 @@ impl JudgedLabels {
         };
         let text = format!("{{{}}}", batch.labels.inside);
         let mut found = Findings::default();
-        // Labels that are no JSON object were refused before.
+        // Labels that are not a JSON object were refused before. A walk fails only if they are nested too deep; then they are
+        // not judged.
         if walk::walk(&text, schema, &context, &mut found).is_ok() {
             judged.new = found.shapes.drain().collect();
             judged.has_service = found.row.has_service();

@@ -1,12 +1,12 @@
-//! What Axiom changes in an event before it stores it: cuts, replacements, new names.
+//! Changes an event as Axiom does before it stores it: deep nesting is cut, long strings are replaced, reserved names are
+//! changed.
 
 use serde_json::{Map, Value};
 
-use super::time;
 use super::walk::{MAX_DEPTH, MAX_STRING, TAKEN};
-use crate::event::find;
+use crate::event::{find, time};
 
-/// Replaces every value nested deeper than Axiom keeps by null. Works on text, since a parser would recurse as deep.
+/// Replaces every value that is nested deeper than Axiom keeps by null. It works on text, because a parser would recurse as deep.
 pub(crate) fn cut(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut depth = 0_usize;
@@ -71,14 +71,14 @@ pub(crate) fn has_huge_integer(text: &str) -> bool {
 #[derive(Debug)]
 pub(crate) struct Changes<'r> {
     pub(crate) time_field: &'r str,
-    /// The time field holds a timestamp; if not, the time of arrival is used.
+    /// True if the time field holds a timestamp. If not, the time of arrival is used.
     pub(crate) has_time: bool,
     pub(crate) arrival: &'r str,
-    /// Labels to merge in, where the event's own fields win.
+    /// Labels to merge in. Where both have a field, the event's own stays.
     pub(crate) labels: Option<&'r Map<String, Value>>,
 }
 
-/// Builds the event that is stored, when it is not the one that was sent.
+/// Builds the event to store, if it has to differ from the one that was sent.
 pub(crate) fn rewrite(text: &str, changes: &Changes<'_>) -> serde_json::Result<String> {
     let mut fields: Map<String, Value> = serde_json::from_str(text)?;
     rename_taken(&mut fields);
@@ -94,7 +94,7 @@ pub(crate) fn rewrite(text: &str, changes: &Changes<'_>) -> serde_json::Result<S
     serde_json::to_string(&fields)
 }
 
-/// Gives taken names the prefix that Axiom gives them.
+/// Renames fields that have a reserved name, with the prefix that Axiom uses.
 pub(crate) fn rename_taken(fields: &mut Map<String, Value>) {
     for name in TAKEN {
         if let Some(value) = fields.remove(name) {
@@ -126,7 +126,7 @@ fn shorten(value: &mut Value) {
     }
 }
 
-/// The time of a stored event, as `failures` in the answer give it.
+/// The time of an event for the answer's `failures`: its own or, if it has none, the time of arrival.
 pub(crate) fn time_of(text: &str, time_field: &str, arrival: &str) -> String {
     serde_json::from_str::<Map<String, Value>>(text)
         .ok()

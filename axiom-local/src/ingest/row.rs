@@ -1,8 +1,8 @@
-//! What a span row, or an event row that belongs to a trace, must look like.
+//! The rules for a row that is a span, and for a row that is an event in a trace.
 
 use crate::violation::Rule;
 
-/// A value as far as the rules care.
+/// A JSON value, reduced to what the rules ask about it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Scalar<'v> {
     Null,
@@ -16,13 +16,13 @@ pub(crate) enum Scalar<'v> {
     Object,
 }
 
-/// What one field turned out to be.
+/// What was seen of one field.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) enum Seen {
     #[default]
     Absent,
     Good,
-    /// Not as it should be; says what it was.
+    /// The field is not as it should be. The text describes its value.
     Bad(String),
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Notes a field by its flattened name. Null is as good as absent.
+    /// Notes a field by its flattened name. A field that is null counts as absent.
     pub(crate) fn note(&mut self, path: &str, value: Scalar<'_>) {
         if matches!(value, Scalar::Null) {
             return;
@@ -86,13 +86,13 @@ impl Row {
         };
     }
 
-    /// True if it names its service.
+    /// True if the row names its service.
     pub(crate) fn has_service(&self) -> bool {
         self.service_name == Seen::Good
     }
 
-    /// True if it is a span, or meant as one: what has both ids of a span's own and its data, or claims a place in a
-    /// trace and a kind without having an id.
+    /// True if the row is a span, or was meant as one. With a `span_id`, it is one if it has a duration, or a name and a kind.
+    /// Without, it is one if it has a trace and a kind, and also a name, a duration or a parent.
     fn is_span(&self) -> bool {
         let named = self.name.is_present() || self.duration.is_present();
         let kind = self.kind.is_present();

@@ -1,9 +1,9 @@
-//! The fields a dataset has seen: their names, types and spelling.
+//! The fields that a dataset has seen: their names, types and spelling.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// The JSON type of a field, as a bit, so that a set of them is a number. Integers and floats are one.
+/// The JSON type of a field as a bit, so that a set of types is a number. Integers and floats are one type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kind(u8);
 
@@ -13,7 +13,7 @@ impl Kind {
     pub(crate) const NUMBER: Kind = Kind(2);
     pub(crate) const STRING: Kind = Kind(4);
     pub(crate) const ARRAY: Kind = Kind(8);
-    /// Not a field by itself: what is in it is.
+    /// An object is not a field; its members are.
     pub(crate) const OBJECT: Kind = Kind(16);
 
     pub(crate) fn has(self, other: Kind) -> bool {
@@ -45,7 +45,7 @@ impl Kind {
     }
 }
 
-/// How the dots in a flattened name came about: a hash of the positions of those that were nesting.
+/// Tells which dots of a flattened name stand for nesting, rather than being part of a name: a hash of their positions.
 pub(crate) type Spelling = u32;
 
 /// The spelling of a name inside the object whose name ends at `dot`.
@@ -60,7 +60,7 @@ pub(crate) fn nested(outer: Spelling, dot: usize) -> Spelling {
 pub(crate) struct Shape {
     pub(crate) kinds: Kind,
     pub(crate) spelling: Spelling,
-    /// It has been seen spelled in two ways, and that was reported.
+    /// The field has been seen in two spellings, and that was reported.
     pub(crate) mixed: bool,
 }
 
@@ -82,7 +82,7 @@ impl Schema {
         self.shapes.get(path)
     }
 
-    /// How many of these shapes would be new fields. `_time` and `_sysTime` come on top of the limit.
+    /// How many of these shapes would be new fields. `_time` and `_sysTime` do not count.
     fn new_fields(&self, shapes: &Names<Shape>) -> usize {
         shapes
             .iter()
@@ -95,7 +95,7 @@ impl Schema {
             .count()
     }
 
-    /// Takes over what an event brought, unless that would be too many fields; then it says how many.
+    /// Adds the fields of an event. If the dataset would then have too many, nothing is added, and the error is their number.
     pub(crate) fn merge(
         &mut self,
         shapes: &mut Names<Shape>,
@@ -128,7 +128,8 @@ fn is_free(path: &str) -> bool {
     matches!(path, "_time" | "_sysTime")
 }
 
-/// A fast hash for names. The standard one resists attackers, of which a local server has none, at several times the price.
+/// A fast hash for names. The standard library's hash costs several times as much, because it resists attackers; a local server
+/// has none.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct NameHasher(u64);
 

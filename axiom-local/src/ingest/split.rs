@@ -1,4 +1,4 @@
-//! A decoded body, cut into events: where in the text each one lies.
+//! Finds the events of a decoded body: where in its text each of them lies.
 //!
 //! CSV and groups are first rewritten as NDJSON, so that everything after this file sees one form only.
 
@@ -16,7 +16,7 @@ pub(crate) enum Format {
     Json,
     /// One object a line.
     Ndjson,
-    /// Rows; the names come from the first row if there are none here.
+    /// Rows. If there are no names here, the first row has them.
     Csv {
         delimiter: u8,
         names: Option<Vec<String>>,
@@ -127,7 +127,7 @@ fn from_csv(text: &str, delimiter: u8, names: Option<&[String]>) -> csv::Result<
     Ok(lines.finish())
 }
 
-/// A CSV cell as the JSON it looks like: nothing, a bool, a number, or else text.
+/// Reads a CSV cell as the JSON that it looks like: null if it is empty, a bool, a number, or else a string.
 fn typed(cell: &str) -> Value {
     match cell {
         "" => Value::Null,
@@ -156,7 +156,8 @@ struct GroupEvent<'a> {
     attributes: Option<&'a RawValue>,
 }
 
-/// Rewrites groups by pasting text, so that a key that is repeated, or in both tags and attributes, stays visible.
+/// Rewrites groups as NDJSON. The text of tags and attributes is pasted, not parsed, so that a key which is there twice stays
+/// there twice and is reported.
 fn from_groups(text: &str) -> Result<Split, String> {
     let groups: Vec<Group<'_>> = serde_json::from_str(text).map_err(|e| e.to_string())?;
     let mut lines = Lines::default();

@@ -9,18 +9,18 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 use super::row::{Row, Scalar, Seen, describe, shortened};
 use super::schema::{Hashes, Kind, Names, Schema, Shape, Spelling, hash, nested};
-use super::time;
+use crate::event::time;
 use crate::violation::Rule;
 
-/// Field size (contract §5).
+/// Axiom documents at most this many bytes for one string.
 pub(crate) const MAX_STRING: usize = 1_000_000;
-/// Field name (contract §5).
+/// Axiom documents at most this many bytes for the flattened name of a field.
 const MAX_NAME: usize = 200;
-/// Nesting (contract §5).
+/// Axiom documents at most this many levels of nesting; what lies deeper is cut.
 pub(crate) const MAX_DEPTH: usize = 100;
-/// Taken names (contract §5): Axiom renames them.
+/// Names that Axiom keeps for itself. It renames a client's field of such a name.
 pub(crate) const TAKEN: [&str; 5] = ["_blockInfo", "_cursor", "_rowID", "_source", "_sysTime"];
-/// From this many keys on, a set finds a repeated one faster than a scan.
+/// From this many keys on, a set finds a repeated key faster than a scan does.
 const MANY_KEYS: usize = 64;
 
 /// What does not change from event to event of a request.
@@ -36,15 +36,15 @@ pub(crate) struct Context<'r> {
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) broken: Vec<(Rule, String)>,
-    /// Fields that the schema does not know, or not like this.
+    /// Fields that the schema does not know, or knows with another type or spelling.
     pub(crate) shapes: Names<Shape>,
     pub(crate) row: Row,
     pub(crate) time: Seen,
     /// The event can not be stored as it is.
     pub(crate) rewrite: bool,
-    /// It has a name in common with the labels, so they can not just be pasted in.
+    /// The event has a name in common with the labels, so the labels can not simply be pasted into its text.
     pub(crate) merge: bool,
-    /// The walk ended early, for it was too deep.
+    /// The walk ended early, because the event is nested too deep.
     pub(crate) too_deep: bool,
     /// A number too large for 64 bits, which may have been written as an integer.
     pub(crate) huge_number: bool,
@@ -67,7 +67,8 @@ impl Findings {
     }
 }
 
-/// Examines one event. An error means that it is no JSON object, or (see `too_deep`) must be cut first.
+/// Examines one event. An error means that the text is not a JSON object or, if `found.too_deep` is set, that it must be cut
+/// first.
 pub(crate) fn walk(
     text: &str,
     schema: &Schema,
@@ -91,7 +92,7 @@ struct Walk<'a> {
     schema: &'a Schema,
     context: &'a Context<'a>,
     found: &'a mut Findings,
-    /// Inside an array or a map field, where keys are no fields.
+    /// True inside an array or a map field, where keys are not fields.
     opaque: bool,
     spelling: Spelling,
 }
@@ -101,7 +102,7 @@ impl Walk<'_> {
         self.found.broken.push((rule, reason));
     }
 
-    /// A value that is a field, or an object that holds some.
+    /// Checks a value that is a field, or an object that holds fields.
     fn value(&mut self, kind: Kind, value: Scalar<'_>) {
         if self.opaque {
             return;
@@ -143,7 +144,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A field that is new, or not like it was.
+    /// Notes a field that is new, or that has another type or spelling than before.
     fn surprise(&mut self, kind: Kind, known: Option<Shape>) {
         let mut shape = self
             .found
@@ -199,7 +200,7 @@ fn is_time(value: Scalar<'_>) -> bool {
     .is_some()
 }
 
-/// A value at some depth; it is both the seed and the visitor.
+/// Visits a value at some depth. It is both the seed and the visitor, in serde's terms.
 struct Node<'w, 'a> {
     walk: &'w mut Walk<'a>,
     /// The depth of this value, if it is a container.
@@ -295,7 +296,7 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
         let outside = walk.opaque;
         if depth > 1 && !outside {
             if walk.context.map_fields.contains(&walk.found.path) {
-                // One field, whatever it holds; an array is the other kind of field that stays whole.
+                // A map field is one field, whatever it holds. It counts as an array, which is not taken apart either.
                 walk.value(Kind::ARRAY, Scalar::Object);
                 walk.opaque = true;
             } else {
@@ -331,11 +332,11 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
     }
 }
 
-/// A key: it is checked, and appended to the path.
+/// Visits a key: checks it, and appends it to the path.
 struct Key<'w, 'a> {
     walk: &'w mut Walk<'a>,
     depth: usize,
-    /// Where the keys of this object begin.
+    /// Where the keys of this object begin in `Findings::keys`.
     keys_start: usize,
     many: &'w mut Hashes,
 }

@@ -1,11 +1,11 @@
-//! One row as one line.
+//! Prints one row as one line.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::{Look, Style, plain};
-use crate::event::Event;
+use super::paint::{Look, Style, plain};
+use crate::event::{Event, time};
 
 /// Fields of an event with a place of their own in the line or in the tree.
 const OF_AN_EVENT: [&str; 5] = ["_time", "target", "trace_id", "span_id", "service.name"];
@@ -30,9 +30,9 @@ const OF_A_SPAN: [&str; 16] = [
     "links",
 ];
 
-/// Names for the level, in the order in which Axiom's documentation has them (contract §7).
+/// Fields that may hold the level, in the order in which Axiom's documentation has them.
 const LEVELS: [&str; 4] = ["level", "@level", "severity", "@severity"];
-/// Names for the text.
+/// Fields that may hold the text.
 const MESSAGES: [&str; 2] = ["message", "msg"];
 
 /// Characters of one value that are shown.
@@ -40,7 +40,7 @@ const MAX_VALUE: usize = 200;
 /// Characters of a message that are shown.
 const MAX_MESSAGE: usize = 2_000;
 
-/// An event that is no span.
+/// Prints an event that is not a span.
 pub(super) fn event(event: &Event, style: Style, with_time: bool) -> String {
     let mut parts = Vec::new();
     if with_time && let Some(time) = clock(event) {
@@ -77,7 +77,7 @@ pub(super) fn event(event: &Event, style: Style, with_time: bool) -> String {
     parts.join(" ")
 }
 
-/// A span, without its children.
+/// Prints a span, without its children.
 pub(super) fn span(event: &Event, style: Style, service: Option<&str>) -> String {
     let failed = event.get("error").and_then(Value::as_bool) == Some(true)
         || event.text("status.code") == Some("ERROR");
@@ -119,7 +119,7 @@ fn is_error(level: &str) -> bool {
 
 /// The time of day, in UTC.
 pub(super) fn clock(event: &Event) -> Option<String> {
-    let time = crate::ingest::time::rfc3339(event.unix_nanos()?);
+    let time = time::rfc3339(event.unix_nanos()?);
     time.get(11..23).map(str::to_owned)
 }
 
@@ -152,7 +152,7 @@ fn three_digits(number: f64) -> String {
     format!("{number:.decimals$}")
 }
 
-/// What else the row holds, without the labels, which are the same on every row.
+/// The remaining fields of the row. Labels are left out, because they are the same on every row.
 fn fields(event: &Event, style: Style, is_elsewhere: impl Fn(&str) -> bool) -> Option<String> {
     let mut shown = Vec::new();
     let own = event
@@ -200,7 +200,7 @@ fn shortened(text: &str, max_characters: usize) -> Cow<'_, str> {
     }
 }
 
-/// The name as the user gave it.
+/// The name that the user gave to a field, without the prefixes under which Axiom keeps it.
 fn short(path: &str) -> &str {
     let own = path.strip_prefix("attributes.").unwrap_or(path);
     own.strip_prefix("custom.").unwrap_or(own)

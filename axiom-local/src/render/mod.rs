@@ -1,66 +1,22 @@
 //! What arrived, as text for a person: traces as trees, events as lines.
+//!
+//! These are pure functions from events to text. They run on the thread of the caller, do no I/O and take no lock.
+
+// `line` prints one row, and `tree` prints the rows of a trace. Below them, `row` tells what a row is to its trace, and `paint`
+// has the colours. Of the rest of the crate this folder names only `event` and `violation`.
 
 mod line;
+mod paint;
+mod row;
 mod tree;
 
 use std::collections::HashMap;
 
+pub use self::paint::Style;
+use self::paint::{Look, plain};
+pub use self::row::{is_span, trace_id};
 use crate::event::Event;
 use crate::violation::Violation;
-
-/// How to print. The default is without colours.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Style {
-    /// Use colours (ANSI escapes).
-    pub color: bool,
-}
-
-/// The looks of a piece of text.
-#[derive(Debug, Clone, Copy)]
-enum Look {
-    Dim,
-    Bold,
-    Red,
-    Green,
-    Yellow,
-    Blue,
-    Magenta,
-}
-
-impl Style {
-    /// Text in a look, free of control characters: what a stranger sent must not steer the terminal.
-    fn paint(self, look: Look, text: &str) -> String {
-        let text = plain(text);
-        if !self.color || text.is_empty() {
-            return text;
-        }
-        let code = match look {
-            Look::Dim => "2",
-            Look::Bold => "1",
-            Look::Red => "31",
-            Look::Green => "32",
-            Look::Yellow => "33",
-            Look::Blue => "34",
-            Look::Magenta => "35",
-        };
-        format!("\x1b[{code}m{text}\x1b[0m")
-    }
-}
-
-fn plain(text: &str) -> String {
-    if !text.contains(char::is_control) {
-        return text.to_owned();
-    }
-    text.chars()
-        .flat_map(|c| {
-            if c.is_control() {
-                c.escape_default().collect::<Vec<_>>()
-            } else {
-                vec![c]
-            }
-        })
-        .collect()
-}
 
 /// Prints one event that is no span as a line: time, level, target, message, fields.
 pub fn event(event: &Event, style: Style) -> String {
@@ -112,19 +68,4 @@ pub fn everything(events: &[Event], style: Style) -> String {
         }
     }
     out
-}
-
-/// The trace that a row belongs to.
-pub fn trace_id(event: &Event) -> Option<&str> {
-    event.text("trace_id").filter(|id| !id.is_empty())
-}
-
-/// True if the row is a span, or meant as one, rather than an event.
-pub fn is_span(event: &Event) -> bool {
-    let has = |name| event.get(name).is_some_and(|value| !value.is_null());
-    if has("span_id") {
-        has("duration") || (has("name") && has("kind"))
-    } else {
-        has("trace_id") && has("kind") && (has("name") || has("duration") || has("parent_span_id"))
-    }
 }

@@ -1,8 +1,10 @@
-//! The rows of a trace as a tree.
+//! Prints the rows of a trace as a tree.
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Look, Style, is_span, line};
+use super::line;
+use super::paint::{Look, Style};
+use super::row::{is_span, trace_id};
 use crate::event::Event;
 
 /// Deeper branches are not indented further: a chain of thousands would be mostly blanks.
@@ -41,7 +43,7 @@ pub(super) fn trace(rows: &[Event], style: Style) -> String {
     let mut out = heading(rows, style);
     let mut printed: HashSet<u64> = HashSet::new();
     print(&top, &mut children, &mut printed, &spans, style, &mut out);
-    // Spans that are each other's parents are reached from nowhere; break in at the first of them.
+    // Spans that are each other's ancestors hang below no top row. Print them from the first such row.
     for row in rows {
         if !printed.contains(&row.sequence()) {
             print(&[row], &mut children, &mut printed, &spans, style, &mut out);
@@ -62,7 +64,7 @@ fn parent(row: &Event) -> Option<&str> {
 
 fn heading(rows: &[Event], style: Style) -> String {
     let spans = rows.iter().filter(|row| is_span(row)).count();
-    let id = rows.iter().find_map(super::trace_id).unwrap_or("?");
+    let id = rows.iter().find_map(trace_id).unwrap_or("?");
     let time = rows
         .iter()
         .filter(|row| row.unix_nanos().is_some())
@@ -78,7 +80,7 @@ fn heading(rows: &[Event], style: Style) -> String {
     )
 }
 
-/// Prints rows and all below them. A stack instead of recursion: nothing bounds the depth of a trace.
+/// Prints rows and everything below them. It has a stack instead of recursion, because nothing bounds the depth of a trace.
 fn print<'a>(
     top: &[&'a Event],
     children: &mut HashMap<&'a str, Vec<&'a Event>>,
@@ -112,7 +114,7 @@ fn print<'a>(
             out.push_str(&style.paint(Look::Dim, &format!(" (its parent {missing} is not here)")));
         }
         out.push('\n');
-        // Each list of children is taken by the first span of that id; a second one is a breach, not a reason to print twice.
+        // The first span of an id takes the children. If a second span has the same id, its children are not printed twice.
         if let Some(inner) = row.text("span_id").and_then(|id| children.remove(id)) {
             let mut indent = pending.indent;
             if indent.len() < MAX_INDENT_BYTES {

@@ -1,4 +1,4 @@
-//! Who may enter: tokens, datasets, methods and paths.
+//! Which requests are admitted: tokens, datasets, methods and paths.
 
 use axiom_local::{DEFAULT_DATASET, Rule, Server};
 

@@ -20,7 +20,7 @@ fn command(args: &[&str]) -> Command {
     command
 }
 
-/// A running binary; it ends with the test.
+/// A running binary. It ends with the test.
 struct Running {
     child: Child,
     stdout: Option<BufReader<ChildStdout>>,
@@ -59,7 +59,7 @@ impl Running {
         assert!(status.unwrap().success());
     }
 
-    /// What it still printed, and its exit code.
+    /// Waits for the end. Returns what the binary still printed, and its exit code.
     fn end(mut self) -> (String, Option<i32>) {
         let mut rest = String::new();
         if let Some(mut stdout) = self.stdout.take() {
@@ -68,7 +68,7 @@ impl Running {
         (rest, self.child.wait().unwrap().code())
     }
 
-    /// Its exit code, without reading what it prints.
+    /// Waits for the end without reading what the binary prints. Returns its exit code.
     fn end_unread(self) -> Option<i32> {
         let (done, ended) = std::sync::mpsc::channel();
         let id = self.child.id().to_string();
@@ -130,7 +130,7 @@ fn events_and_traces_are_printed_while_it_runs() {
     let mut running = Running::start(&["--port", "0"]);
     one(r#""level":"warn","message":"hello","user":7"#).send(running.addr);
     assert_eq!(running.line(), "00:00:00.000  WARN hello user=7\n");
-    // The child arrives first, in a request of its own; the tree waits for the root.
+    // The child arrives first, in a request of its own. The tree is printed only once its root is there.
     let child = span("00000000000000b2", Some("00000000000000a1"), "child");
     let root = span("00000000000000a1", None, "root");
     for row in [child, root] {
@@ -176,7 +176,7 @@ fn a_signal_prints_what_is_left_and_a_summary_and_exits_with_0() {
 fn a_closed_pipe_stops_the_printing_and_not_the_server() {
     let mut running = Running::start(&[]);
     running.stdout = None;
-    // For longer than a few of its ticks: it writes, fails, and goes on.
+    // This lasts for a few ticks of the binary, in which it writes to the closed pipe, fails, and goes on.
     let start = Instant::now();
     while start.elapsed() < Duration::from_millis(300) {
         assert_eq!(one("\"n\":1").send(running.addr).status, 200);
@@ -193,7 +193,7 @@ fn a_closed_pipe_stops_the_printing_and_not_the_server() {
 #[test]
 fn a_pipe_that_nobody_reads_holds_up_neither_the_server_nor_its_end() {
     let running = Running::start(&[]);
-    // Far more than a pipe holds.
+    // This is far more than a pipe holds.
     let text = "x".repeat(1_900);
     let body = format!("{{\"_time\":\"{TIME}\",\"message\":\"{text}\"}}\n").repeat(500);
     for _ in 0..4 {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axiom_local::{Rule, Server};
 use serde_json::Value;
 
-/// Long enough for the slowest machine; reached only by a failing test.
+/// How long a test waits. It is long enough for the slowest machine, and only a failing test reaches it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The rules that were broken, one entry for each breach.
@@ -16,10 +16,10 @@ pub(crate) fn broken(server: &Server) -> Vec<Rule> {
     server.violations().iter().map(|v| v.rule).collect()
 }
 
-/// A timestamp without fault.
+/// A timestamp that breaks no rule.
 pub(crate) const TIME: &str = "2026-01-01T00:00:00.000000000Z";
 
-/// A request that breaks no rule unless told to.
+/// A request. It breaks no rule unless the test makes it.
 #[derive(Clone)]
 pub(crate) struct Post {
     pub(crate) method: &'static str,
@@ -44,7 +44,7 @@ pub(crate) fn post(path: &str, body: impl AsRef<[u8]>) -> Post {
     }
 }
 
-/// One event without a time, as an array, to `/v1/ingest/logs`; the time is added.
+/// A request to `/v1/ingest/logs` with an array of one event. The time is added to the fields.
 pub(crate) fn one(fields: &str) -> Post {
     post(
         "/v1/ingest/logs",
@@ -52,7 +52,7 @@ pub(crate) fn one(fields: &str) -> Post {
     )
 }
 
-/// A response as it came.
+/// A response as it came over the wire.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -89,7 +89,7 @@ impl Post {
         head
     }
 
-    /// Sends it on a connection of its own, which is returned.
+    /// Sends the request on a connection of its own, and returns the connection.
     pub(crate) fn start(&self, addr: SocketAddr) -> TcpStream {
         let mut stream = TcpStream::connect(addr).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -97,12 +97,12 @@ impl Post {
         stream
     }
 
-    /// Head and body in one piece: in two, the second may wait for the first to be acknowledged.
+    /// Head and body in one piece. In two pieces, the second may wait until the first is acknowledged.
     fn bytes(&self) -> Vec<u8> {
         [self.head().as_bytes(), &self.body].concat()
     }
 
-    /// Sends it on a connection that is already there.
+    /// Sends the request on a connection that is already there.
     pub(crate) fn send_on(&self, stream: &mut TcpStream) -> Answer {
         stream.write_all(&self.bytes()).unwrap();
         read_answer(stream).unwrap()
@@ -151,7 +151,7 @@ pub(crate) fn read_answer(stream: &mut TcpStream) -> io::Result<Answer> {
     })
 }
 
-/// Reads until the other end closes; an error is how else it ended.
+/// Reads until the other end closes. An error means that the connection ended in another way.
 pub(crate) fn read_to_end(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).map(|_| bytes)

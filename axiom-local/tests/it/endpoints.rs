@@ -1,4 +1,4 @@
-//! Each endpoint, layout and encoding: what is sent arrives, and the answer is Axiom's.
+//! Each endpoint, layout and encoding: what is sent arrives, and the answer is as Axiom's.
 
 use std::io::Write;
 

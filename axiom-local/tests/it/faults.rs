@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::common::{PATIENCE, TIME, one, post, read_answer, read_to_end};
 
-/// A server whose next request gets the fault, and a connection with a request on it.
+/// Starts a server and sends a request, which gets the fault. Returns the server and the connection.
 fn meet(fault: Fault) -> (Server, TcpStream) {
     let server = Server::start().unwrap();
     server.fault(fault);
@@ -17,7 +17,7 @@ fn meet(fault: Fault) -> (Server, TcpStream) {
     (server, stream)
 }
 
-/// Waits until the first request has been read and dealt with, as far as its fault goes.
+/// Waits until the request has been read and dealt with, as far as its fault allows.
 fn dealt_with(server: &Server) {
     assert!(server.wait_until(PATIENCE, |s| s.requests().iter().any(|r| r.events == 1)));
 }
@@ -44,7 +44,7 @@ fn a_status_comes_with_its_headers_and_stores_nothing() {
     );
     assert_eq!(request.fault.as_deref(), Some("status 429"));
     assert_eq!(server.ingested(), 0);
-    // The connection is as good as before.
+    // The connection can still be used.
     assert_eq!(one("\"n\":1").send_on(&mut stream).status, 200);
 }
 
@@ -100,7 +100,7 @@ fn a_client_that_leaves_during_a_delay_has_stored_nothing() {
     let (server, stream) = meet(Fault::delay(Duration::from_millis(300)));
     assert!(server.wait_until(PATIENCE, |s| s.requests().len() == 1));
     drop(stream);
-    // A second delay, begun later, ends later.
+    // This delay begins later and ends later, so the first one is over when it ends.
     server.fault(Fault::delay(Duration::from_millis(400)));
     assert_eq!(one("\"n\":2").send(server.addr()).status, 200);
     assert_eq!(server.ingested(), 1);
@@ -118,7 +118,7 @@ fn any_fault_can_come_later() {
         let start = Instant::now();
         let (_server, mut stream) = meet(fault.after(Duration::from_millis(200)));
         let mut buffer = [0; 64];
-        // An answer, an end or a reset: whatever comes, it comes no sooner.
+        // Whatever comes, an answer, an end or a reset, it comes no sooner than the delay.
         drop(stream.read(&mut buffer));
         assert!(start.elapsed() >= Duration::from_millis(200));
     }
@@ -140,7 +140,7 @@ fn a_hang_never_answers_and_keeps_the_connection_open() {
             matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
             "{error}"
         );
-        // Others are served meanwhile.
+        // Other requests are served meanwhile.
         assert_eq!(one("\"n\":2").send(server.addr()).status, 200);
     }
 }
@@ -252,13 +252,13 @@ fn messages_are_in_the_answer() {
 
 #[test]
 fn a_trickle_arrives_at_its_rate() {
-    // More and less than a byte for each of its ticks, and no multiple of them.
+    // At each tick these rates send 45 bytes, 1.9 on average, and one.
     for (rate, bytes) in [(450, 90), (19, 19), (5, 3)] {
         let start = Instant::now();
         let (server, mut stream) = meet(Fault::trickle(rate));
         let body = read_of_body(&mut stream, bytes);
         assert_eq!(body.len(), bytes);
-        // The first tick is at once, and a tick is a tenth of a second or one byte.
+        // The first tick comes at once. A tick lasts a tenth of a second or, at lower rates, as long as one byte takes.
         let tick = 1.0 / f64::from(rate.min(10));
         let least = Duration::from_secs_f64((bytes as f64 / f64::from(rate) - tick).max(0.0));
         let most = least + Duration::from_millis(700);
@@ -273,7 +273,7 @@ fn a_trickle_arrives_at_its_rate() {
     assert_eq!(read_answer(&mut stream).unwrap().json()["ingested"], 1);
 }
 
-/// Reads the head, and so many bytes of the body.
+/// Reads the head and this many bytes of the body.
 fn read_of_body(stream: &mut TcpStream, bytes: usize) -> Vec<u8> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -286,7 +286,7 @@ fn read_of_body(stream: &mut TcpStream, bytes: usize) -> Vec<u8> {
     body
 }
 
-/// The statuses of so many requests, one after the other on one connection.
+/// Sends `n` requests, one after the other on one connection. Returns the statuses of their answers.
 fn statuses(server: &Server, n: usize) -> Vec<u16> {
     let mut stream = TcpStream::connect(server.addr()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

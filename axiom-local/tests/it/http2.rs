@@ -1,4 +1,4 @@
-//! HTTP/2 without TLS, from the first byte.
+//! HTTP/2 without TLS, which the client speaks from its first byte.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use crate::common::TIME;
 
 async fn connect(server: &Server) -> SendRequest<String> {
     let stream = tokio::net::TcpStream::connect(server.addr()).await.unwrap();
-    // Small frames would wait for acknowledgements.
+    // Otherwise small frames would wait for acknowledgements.
     stream.set_nodelay(true).unwrap();
     let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream))
         .await
@@ -32,7 +32,7 @@ fn request(n: u32) -> Request<String> {
         .unwrap()
 }
 
-/// What came of a body, and how it ended.
+/// Reads a body. Returns what came of it, and how it ended.
 async fn body(mut incoming: Incoming) -> (Vec<u8>, Result<(), hyper::Error>) {
     let mut bytes = Vec::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await {

@@ -1,4 +1,4 @@
-//! The faults of HTTP/2, as a client meets them.
+//! The faults of HTTP/2, as a client sees them.
 
 use std::future::poll_fn;
 
@@ -9,7 +9,7 @@ use hyper::Request;
 
 use crate::common::{PATIENCE, TIME};
 
-/// A connection without TLS.
+/// A client with one connection, without TLS.
 struct Client {
     requests: SendRequest<bytes::Bytes>,
     pings: PingPong,
@@ -36,7 +36,7 @@ impl Client {
         self.requests.send_request(request, false).unwrap()
     }
 
-    /// A request with one event, on its way.
+    /// Sends a request with one event, and returns its answer to come.
     async fn post(&mut self) -> ResponseFuture {
         let (answer, mut body) = self.head().await;
         let event = format!(r#"[{{"_time":"{TIME}","n":1}}]"#);
@@ -48,13 +48,13 @@ impl Client {
         self.post().await.await.unwrap().status().as_u16()
     }
 
-    /// A round trip: what the server sent before has arrived.
+    /// Makes a round trip. Afterwards everything that the server sent before it has arrived.
     async fn round_trip(&mut self) {
         self.pings.ping(Ping::opaque()).await.unwrap();
     }
 }
 
-/// Waits on a thread of its own, for the tests are their clients' runtime.
+/// Waits until the server has seen this many requests. The wait blocks a thread, so the runtime is told: it also runs the client.
 async fn seen(server: &Server, requests: u64) {
     tokio::task::block_in_place(|| {
         assert!(server.wait_until(PATIENCE, |server| server.requests_seen() == requests));
@@ -84,7 +84,7 @@ async fn a_goaway_at_once_ends_this_request_and_later_ones_and_lets_earlier_ones
     }
     assert_eq!(earlier.await.unwrap().status(), 200);
     assert_eq!(server.ingested(), 1);
-    // What the server did not process it does not remember either.
+    // The server does not remember the requests that it did not process.
     assert_eq!(faults(&server)[1..], [Some("go_away".to_owned())]);
     assert_eq!(Client::to(&server).await.status().await, 200);
 }
@@ -203,7 +203,7 @@ async fn one_stream_at_a_time_is_announced_and_kept() {
     assert_eq!(waiting.await.unwrap().unwrap().status(), 200);
 }
 
-/// Over HTTP/1.1 there are no such frames.
+/// HTTP/1.1 has no such frames, so these faults do what comes nearest.
 #[test]
 fn over_http_1_they_hang_or_close() {
     use crate::common::{one, read_answer, read_to_end};

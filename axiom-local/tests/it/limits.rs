@@ -1,11 +1,11 @@
-//! The limits of the contract's §5 and the times of its §6: what is noted, what is changed, what is refused.
+//! The contract's limits, and its rules about times: what is noted, what is changed, what is refused.
 
 use axiom_local::{Rule, Server};
 use serde_json::{Value, json};
 
 use crate::common::{Post, TIME, broken, gzip, one, post};
 
-/// What came of one event with these fields: the rules it broke, and how it is stored.
+/// Sends one event with these fields. Returns the rules that it broke, and the event as it is stored.
 fn stored(fields: &str) -> (Vec<Rule>, Value) {
     let server = Server::start().unwrap();
     let answer = one(fields).send(server.addr());
@@ -16,7 +16,7 @@ fn stored(fields: &str) -> (Vec<Rule>, Value) {
     (broken(&server), event)
 }
 
-/// The status of one request, and the rules it broke; if it is refused, nothing may be stored.
+/// Sends a request. Returns the status of its answer and the rules that it broke. Nothing of it may be stored.
 fn refused(server: &Server, request: &Post) -> (u16, Vec<Rule>) {
     let answer = request.send(server.addr());
     assert_eq!(server.ingested(), 0);
@@ -141,7 +141,7 @@ fn beyond_the_field_cap_events_fail_inside_a_200() {
     let request = &server.requests()[0];
     assert_eq!((request.events, request.ingested), (4, 3));
     assert_eq!(broken(&server), [Rule::TooManyFields]);
-    // Another dataset has its own count, and clear() begins anew.
+    // Another dataset has a count of its own, and `clear()` sets all counts to zero.
     let other = post(
         "/v1/ingest/other",
         format!(r#"[{{"_time":"{TIME}","x":1}}]"#),

@@ -1,4 +1,4 @@
-//! What is kept is bounded; what is counted is not.
+//! Memory is bounded: the oldest events go first. The counters still count every event.
 
 use axiom_local::Server;
 use serde_json::Value;
@@ -29,7 +29,7 @@ fn the_oldest_events_go_when_there_are_too_many() {
     assert_eq!(kept(&server), [4, 5, 6, 7, 8]);
     assert_eq!((server.ingested(), server.evicted()), (9, 4));
     assert_eq!(server.ingested_in("logs"), 9);
-    // Who follows along sees by the sequence that something is missing.
+    // The sequence numbers tell a reader who follows along that events are missing.
     assert_eq!(server.events_from(2)[0].sequence(), 4);
     assert_eq!(server.events_from(7).len(), 2);
     assert_eq!(server.events_from(9).len(), 0);
@@ -42,7 +42,7 @@ fn the_oldest_events_go_when_they_are_too_large() {
     let large = format!(r#","text":"{}""#, "x".repeat(2_000));
     send(&server, 0..8, &large);
     assert_eq!(kept(&server), [4, 5, 6, 7]);
-    // Larger than all that may be kept.
+    // This event alone is larger than all that may be kept.
     let huge = format!(r#","text":"{}""#, "x".repeat(20_000));
     send(&server, 8..9, &huge);
     assert_eq!(kept(&server), [0; 0]);

@@ -1,4 +1,4 @@
-//! The handle: waiting, files, following along, and the end.
+//! The handle: waiting, files, following along, and stopping.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::common::{PATIENCE, TIME, one, post};
 
-/// A directory that goes away with the test.
+/// A directory that is removed when the test ends.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -52,7 +52,7 @@ fn events_are_in_the_file_before_the_answer_and_a_restart_appends() {
             json!({"_time": TIME, "s": "a\nb", "n": round, "env": "prod"})
         );
         assert_eq!(last[1], json!({"_time": TIME, "n": 3, "env": "prod"}));
-        // A refused or failed event is not there.
+        // The file has no event that was refused or that failed.
         server.fault(Fault::fail_events(1));
         post("/v1/ingest/my-logs", "{}").send(server.addr());
         post("/v1/ingest/my-logs", "[1]").send(server.addr());
@@ -135,7 +135,8 @@ fn what_a_request_did_shows_all_at_once() {
         })
         .collect();
     let done = server.wait_until(PATIENCE, |s| {
-        // Each look is a moment later than the one before, so the numbers may only grow along this chain.
+        // Each of these reads happens a moment after the one before, so a number may be ahead of an earlier one, but never
+        // behind.
         let answered = s.requests().iter().filter(|r| r.status.is_some()).count();
         let events = s.events("logs").len();
         let ingested = s.ingested();
@@ -213,7 +214,7 @@ fn a_dropped_server_is_gone_at_once_whatever_its_connections_do() {
             stream
         })
         .collect();
-    // One that has sent half of its body, one that has said nothing.
+    // Two more connections: one has sent half of its body, the other nothing at all.
     let mut half = TcpStream::connect(addr).unwrap();
     let request = one("\"n\":1");
     half.write_all(request.head().as_bytes()).unwrap();
@@ -231,7 +232,7 @@ fn a_dropped_server_is_gone_at_once_whatever_its_connections_do() {
     assert!(TcpStream::connect(addr).is_err());
     for stream in &mut streams {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        // An end or a reset, but no more waiting.
+        // Each connection ends or is reset. None is left open.
         while stream.read(&mut [0; 256]).is_ok_and(|n| n > 0) {}
     }
 }

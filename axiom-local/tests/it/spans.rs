@@ -1,4 +1,4 @@
-//! The rules of the contract's §7: what a span must look like.
+//! The contract's rules about spans: what a span must look like.
 
 use axiom_local::{Rule, Server, render};
 use serde_json::{Value, json};

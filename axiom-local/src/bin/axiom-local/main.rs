@@ -1,4 +1,7 @@
 //! The server for a person: prints what arrives until it is told to stop.
+//!
+//! `args` reads the arguments, `print` decides what to print, and `traces` holds rows back until their trace can be printed.
+//! The main thread prints, at a slow tick; the thread `signals` waits for signals. Of the library it names only what is public.
 
 mod args;
 mod print;
@@ -19,7 +22,8 @@ use self::print::{Output, Printer};
 
 /// How often the printer looks: often enough to seem immediate.
 const TICK: Duration = Duration::from_millis(50);
-/// After a signal, how long the printer may take for what is left. A full pipe that nobody reads would block it for ever.
+/// How long the printer may take for what is left after a signal. Without a limit, a full pipe that nobody reads would block it
+/// for ever.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
@@ -46,7 +50,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// There is nowhere to report that stderr is closed.
+/// Prints a message to stderr. If stderr is closed there is nowhere to report that, so the error is ignored.
 fn complain(message: &str) {
     drop(writeln!(io::stderr(), "axiom-local: {message}"));
 }
@@ -60,7 +64,7 @@ fn serve(options: Options) -> Result<(), String> {
             io::stdout().is_terminal() && !unwanted
         }
     };
-    // Before the first line, so that whoever has read it can already stop us.
+    // Signals are caught before the first line is printed, so that whoever has read the line can already stop this process.
     let stop = stop_signal().map_err(|e| format!("signals can not be caught: {e}"))?;
     let mut builder = Server::builder().port(options.port);
     if let Some(dir) = options.dir {
@@ -111,7 +115,8 @@ fn with_tls(builder: Builder, tls: bool, _ca_file: Option<PathBuf>) -> Result<Bu
     Ok(builder)
 }
 
-/// Says once that it is time to stop. After that the process ends by itself if the main thread does not end it.
+/// Catches signals. The returned channel closes at the first signal. After that the process exits at a second signal or
+/// after [`LAST_WORDS`], even if the main thread is blocked.
 fn stop_signal() -> io::Result<Receiver<()>> {
     let (stop, stopped) = mpsc::channel();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -128,7 +133,7 @@ fn stop_signal() -> io::Result<Receiver<()>> {
             runtime.block_on(async {
                 signals.next().await;
                 drop(stop);
-                // A second one is from somebody who does not want to wait.
+                // Whoever sends a second signal does not want to wait.
                 drop(tokio::time::timeout(LAST_WORDS, signals.next()).await);
                 std::process::exit(0);
             });

@@ -1,4 +1,4 @@
-//! Follows the server and prints what a person wants to see. Runs on the main thread, on a slow tick.
+//! Follows the server and makes the text that a person wants to see. It runs on the main thread, at a slow tick.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -9,9 +9,9 @@ use axiom_local::{Rule, Server, Violation};
 
 use crate::traces::Traces;
 
-/// Events looked at in one tick. More than that nobody reads, and printing would slow the server down.
+/// At most this many events are looked at in one tick. Nobody reads more, and printing them would slow the server down.
 const MAX_EVENTS: u64 = 5_000;
-/// Each rule is printed at most so often; what is held back is counted.
+/// The pause between two lines about the same rule. Breaches in between are counted.
 const RULE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Standard output, until it is closed.
@@ -25,7 +25,7 @@ impl Output {
         Output { closed: false }
     }
 
-    /// Writes and flushes. Once somebody closed the other end there is nothing more to do here, so that is no error.
+    /// Writes and flushes. If the reader has closed the other end, this and all later calls do nothing; that is not an error.
     pub(crate) fn write(&mut self, text: &str) {
         if self.closed || text.is_empty() {
             return;
@@ -48,7 +48,7 @@ pub(crate) struct Printer {
     rules: BTreeMap<Rule, Held>,
 }
 
-/// What of one rule's breaches is not printed yet.
+/// The breaches of one rule that are not printed yet.
 #[derive(Debug)]
 struct Held {
     printed_at: Instant,
@@ -68,7 +68,7 @@ impl Printer {
         }
     }
 
-    /// What is to be printed now.
+    /// Returns what is to be printed now.
     pub(crate) fn step(&mut self, server: &Server, now: Instant) -> String {
         let mut out = String::new();
         self.violations(server, now, &mut out);
@@ -81,7 +81,7 @@ impl Printer {
         out
     }
 
-    /// What is left to be printed, and a summary.
+    /// Returns what is left to be printed, and a summary.
     pub(crate) fn end(&mut self, server: &Server, now: Instant) -> String {
         let mut out = self.step(server, now);
         for rows in self.traces.all() {
@@ -118,7 +118,7 @@ impl Printer {
     fn violations(&mut self, server: &Server, now: Instant, out: &mut String) {
         let seen = server.violations_seen();
         let violations = server.violations_from(self.next_violation);
-        // Those that are no longer kept count for nothing here; the summary has them.
+        // Breaches that are no longer kept are passed over here. The summary counts them.
         self.next_violation = seen.max(self.next_violation + violations.len() as u64);
         for violation in violations {
             match self.rules.get_mut(&violation.rule) {
@@ -153,7 +153,7 @@ impl Held {
         out.push_str(&render::violation(&last, style));
         if self.count > 1 {
             let more = self.count - 1;
-            // On the same line: it is about the same rule.
+            // The number goes on the same line, because it is about the same rule.
             out.pop();
             out.push_str(&format!(" (and {more} more of this rule)\n"));
         }

@@ -1,15 +1,15 @@
-//! Rows wait here until their trace is worth printing. Time is passed in.
+//! Holds the rows of a trace until the trace can be printed. The time is passed in, so that tests need not wait.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use axiom_local::{Event, render};
 
-/// After its root has arrived, a trace is printed once nothing more has come for so long.
+/// A trace whose root has arrived is printed once no row of it has come for this long.
 const QUIET_WITH_ROOT: Duration = Duration::from_millis(500);
-/// Without a root it may still be running; a person waits no longer than this for a sign of life.
+/// A trace without its root may still be running. It is printed after a longer pause, so that a person sees something of it.
 const QUIET_WITHOUT_ROOT: Duration = Duration::from_secs(5);
-/// Bounds of what waits, over all traces: rows, and bytes of their JSON. Beyond them, all is printed as it is.
+/// At most this many rows, and bytes of their JSON, are held in all. Beyond that, every trace is printed as far as it is there.
 const MAX_ROWS: usize = 50_000;
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
@@ -65,7 +65,7 @@ impl Traces {
         trace.rows.push(row.compact());
     }
 
-    /// Gives the traces to print now, oldest first: the quiet ones, and all of them if too much waits.
+    /// Gives the traces to print now, oldest first: those without news, or all of them if too much is held.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<Vec<Event>> {
         let mut ids: Vec<(Instant, String)> = self
             .waiting
@@ -107,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    /// Rows as the server would give them; each text is the members of an object after its trace id.
+    /// Rows as the server would give them. Each text has the members of an object, without the trace id.
     fn rows(members: &[&str]) -> Vec<Event> {
         let server = Server::start().unwrap();
         let body: String = members

@@ -1,7 +1,15 @@
-//! One stored event: the bytes that arrived, parsed when somebody looks.
+//! One stored event, and the words that everything else uses to speak of events: labels, times, flattened names.
 //!
-//! A load test stores hundreds of thousands of events a second and looks at few, so an event is a slice of its
-//! request's body and shares the labels of the request.
+//! A load test stores hundreds of thousands of events a second and looks at few of them. So an [`Event`] is a slice of its
+//! request's body, shares the labels of its request, and is parsed only when somebody looks at its fields.
+//!
+//! The server's tasks make events; the caller's thread reads them. Nothing here takes a lock or does I/O. The files of this
+//! folder name nothing outside of it: the checks (`ingest`), the memory (`store`) and the printing (`render`) stand above and
+//! name it.
+
+mod labels;
+mod path;
+pub(crate) mod time;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -9,10 +17,10 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::ingest::Labels;
-use crate::ingest::time;
+pub(crate) use self::labels::Labels;
+pub(crate) use self::path::find;
 
-/// What an event costs beside its text: two allocations, a place in the queue.
+/// What an event costs in memory beside its text: two allocations, and a place in the queue.
 const OVERHEAD: usize = 200;
 
 /// An event as Axiom would store it: labels merged in, reserved names renamed, `_time` present.
@@ -86,7 +94,7 @@ impl Event {
         find(self.fields(), path)
     }
 
-    /// The dataset it is stored in.
+    /// The dataset that the event is stored in.
     pub fn dataset(&self) -> &str {
         &self.inner.dataset
     }
@@ -108,8 +116,8 @@ impl Event {
         Arc::try_unwrap(parsed).unwrap_or_else(|shared| Map::clone(&shared))
     }
 
-    /// A copy that does not keep the rest of its request's body, nor the parsed form, in memory: for holding a few events
-    /// out of many.
+    /// Returns a copy that keeps neither the rest of its request's body nor the parsed form in memory. It serves to hold a few
+    /// events out of many.
     pub fn compact(&self) -> Event {
         Event {
             inner: Arc::new(Inner {
@@ -132,12 +140,12 @@ impl Event {
         self.fields().get("_time").and_then(time::of_value)
     }
 
-    /// A string field, by flattened name; none if it is absent or no string.
+    /// Finds a string field by its flattened name. None if the field is absent or is not a string.
     pub(crate) fn text(&self, path: &str) -> Option<&str> {
         self.get(path).and_then(Value::as_str)
     }
 
-    /// True if the field was a label of the request, rather than the event's own.
+    /// True if the field came from the labels of the request rather than from the event itself.
     pub(crate) fn is_label(&self, name: &str) -> bool {
         self.inner.labels.fields.contains_key(name)
     }
@@ -149,36 +157,8 @@ impl Event {
 
     /// Appends the event as one line of JSON, without the line end.
     pub(crate) fn put_json(&self, out: &mut Vec<u8>) {
-        put_merged(&self.inner.text, &self.inner.labels.inside, out);
+        self.inner.labels.put_merged(&self.inner.text, out);
     }
-}
-
-/// Appends the object `text` with the members `inside` (no braces) added to it.
-pub(crate) fn put_merged(text: &[u8], inside: &str, out: &mut Vec<u8>) {
-    let text = text.trim_ascii();
-    let Some(open) = text.strip_suffix(b"}") else {
-        return out.extend_from_slice(text);
-    };
-    out.extend_from_slice(open);
-    if !inside.is_empty() {
-        if open.trim_ascii_end() != b"{" {
-            out.push(b',');
-        }
-        out.extend_from_slice(inside.as_bytes());
-    }
-    out.push(b'}');
-}
-
-/// Finds a value by its flattened name.
-pub(crate) fn find<'v>(fields: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
-    if let Some(value) = fields.get(path) {
-        return Some(value);
-    }
-    path.match_indices('.')
-        .find_map(|(dot, _)| match fields.get(&path[..dot]) {
-            Some(Value::Object(inner)) => find(inner, &path[dot + 1..]),
-            _ => None,
-        })
 }
 
 /// The event as one line of JSON.
@@ -205,35 +185,5 @@ impl fmt::Debug for Event {
 impl From<Event> for Value {
     fn from(event: Event) -> Value {
         Value::Object(event.into_fields())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn merged(text: &str, inside: &str) -> String {
-        let mut out = Vec::new();
-        put_merged(text.as_bytes(), inside, &mut out);
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn labels_join_an_object_of_any_size() {
-        assert_eq!(merged("{}", r#""a":1"#), r#"{"a":1}"#);
-        assert_eq!(merged("{ }", r#""a":1"#), r#"{ "a":1}"#);
-        assert_eq!(merged(r#"{"b":2}"#, r#""a":1"#), r#"{"b":2,"a":1}"#);
-        assert_eq!(merged(r#"{"b":2} "#, ""), r#"{"b":2}"#);
-    }
-
-    #[test]
-    fn a_flattened_path_finds_nested_and_dotted_names() {
-        let fields: Map<String, Value> =
-            serde_json::from_str(r#"{"a.b":1,"c":{"d.e":2,"f":{"g":3}},"c.x":4}"#).unwrap();
-        assert_eq!(find(&fields, "a.b"), Some(&Value::from(1)));
-        assert_eq!(find(&fields, "c.d.e"), Some(&Value::from(2)));
-        assert_eq!(find(&fields, "c.f.g"), Some(&Value::from(3)));
-        assert_eq!(find(&fields, "c.x"), Some(&Value::from(4)));
-        assert_eq!(find(&fields, "c.f.h"), None);
     }
 }

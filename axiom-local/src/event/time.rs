@@ -30,7 +30,7 @@ pub(crate) fn of_integer(number: i64) -> Option<i64> {
     number.checked_mul(unit)
 }
 
-/// The same for a number with a fraction.
+/// Nanoseconds since the epoch of a number with a fraction, whose unit is guessed as in [`of_integer`].
 pub(crate) fn of_float(number: f64) -> Option<i64> {
     if !(0.0..9.2e18).contains(&number) {
         return None;
@@ -88,7 +88,7 @@ pub(crate) fn of_text(text: &str) -> Option<i64> {
         .checked_add(nanos)
 }
 
-/// Seconds east of UTC; an absent zone is UTC.
+/// Reads a time zone as seconds east of UTC. An absent zone is UTC.
 fn offset(mut rest: &[u8]) -> Option<i64> {
     if matches!(rest, b"" | b"Z" | b"z") {
         return Some(0);
