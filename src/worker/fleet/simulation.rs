@@ -234,16 +234,23 @@ impl Simulation {
         if is_first && self.scenario.restart.is_some_and(|at| at == self.now) {
             return;
         }
-        let every = match self.scenario.load {
-            _ if worker.is_quiet => MINUTE,
-            Load::Every(every) => every,
-            Load::Together => MINUTE,
-        };
         let phase = match self.scenario.load {
             Load::Every(_) if is_first => worker.random.random::<f64>(),
             _ => 1.0,
         };
-        self.plan(self.now + every.mul_f64(phase), number, What::Record);
+        let busy_from = self.scenario.busy_from;
+        let next = match self.scenario.load {
+            Load::Every(every) if !worker.is_quiet && self.now >= busy_from => every,
+            // Not all at once.
+            Load::Every(every) if !worker.is_quiet => {
+                let busy = busy_from + every.mul_f64(worker.random.random());
+                let quiet = self.now + MINUTE.mul_f64(phase);
+                self.plan(quiet.min(busy), number, What::Record);
+                return;
+            }
+            _ => MINUTE,
+        };
+        self.plan(self.now + next.mul_f64(phase), number, What::Record);
     }
 
     /// The loop of `Worker::run`, once.

@@ -177,6 +177,42 @@ fn without_the_numbers_each_sends_as_many_as_got_through() {
 }
 
 #[test]
+fn a_429_after_a_quiet_time_slows_down_to_what_got_through_of_late_not_to_what_was_needed_before() {
+    for hours in [0, 1, 10] {
+        let mut bench = Bench::new();
+        let mut accepted = |every: Duration, times: u32| {
+            for _ in 0..times {
+                bench.limit.sent(bench.now, 0.5);
+                bench.limit.accepted(bench.now, None, SECOND, 0.5);
+                bench.now += every;
+            }
+        };
+        accepted(WINDOW, 60 * hours);
+        accepted(SECOND / 2, 20);
+        bench.refused(refusal(30, None), 0.5);
+        // 20 got through in the last minute; of a process that has just started it is known that its window ends in 30 s.
+        let rate = bench.limit.rate.unwrap();
+        assert!(
+            (20.0 / 60.0..=0.5).contains(&rate),
+            "{rate} after {hours} h"
+        );
+    }
+}
+
+#[test]
+fn the_first_busy_request_after_a_quiet_time_may_be_refused_without_slowing_it_down_for_minutes() {
+    let mut bench = Bench::new();
+    for _ in 0..600 {
+        bench.limit.sent(bench.now, 0.5);
+        bench.limit.accepted(bench.now, None, SECOND, 0.5);
+        bench.now += WINDOW;
+    }
+    bench.refused(refusal(30, None), 0.5);
+    // As slow as a worker without a rate begins where the numbers are known.
+    assert!(bench.limit.rate >= Some(0.125), "{:?}", bench.limit.rate);
+}
+
+#[test]
 fn a_limit_that_is_over_in_a_second_does_not_slow_a_process_down_for_minutes() {
     let mut bench = Bench::new();
     for _ in 0..50 {
