@@ -13,7 +13,7 @@ use super::hedge;
 use super::report::records;
 use super::response::{self, Answer, Outcome};
 #[cfg(test)]
-use super::tests;
+use super::tests::{Point, panic_if_planned};
 use super::transport::{Transport, token_in};
 use super::trouble::{NoAnswer, Trouble};
 use crate::process::witness;
@@ -78,7 +78,7 @@ impl Worker {
         }
         shipment.since.get_or_insert(now);
         #[cfg(test)]
-        tests::panic_if_planned(tests::Point::Launch, &self.destinations[destination].url);
+        panic_if_planned(Point::Launch, &self.destinations[destination].url);
         let body = match shipment.body.take() {
             Some(body) => body,
             None => match self.settings.encoder.encode(&shipment.batch) {
@@ -156,7 +156,7 @@ impl Worker {
         }
         let sent = flight.shipment.batch.events();
         #[cfg(test)]
-        tests::panic_if_planned(tests::Point::Answer, &self.destinations[index].url);
+        panic_if_planned(Point::Answer, &self.destinations[index].url);
         let is_unheard = matches!(&answer, Err(none) if none.trouble == Trouble::Refused);
         self.destinations[index].attempted(started, is_unheard);
         let mut answer = match answer {
@@ -165,7 +165,7 @@ impl Worker {
                 let transport = flight.transport;
                 if no_answer.is_unprocessed {
                     match self.destinations[index].unprocessed(flight.shipment) {
-                        None => return,
+                        None => return self.schedule.returned(index),
                         Some(shipment) => flight.shipment = shipment,
                     }
                 }
@@ -305,3 +305,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,8 +147,12 @@ impl Recent {
 pub(super) struct RateLimit {
     /// Requests a second. `None`: as many as there are.
     rate: Option<f64>,
-    /// Nothing is sent before this, unless somebody waits for it.
+    /// The next turn. Nothing is sent before it, unless somebody waits for that.
     next: Option<Instant>,
+    /// What the server said is over by then. Nothing is sent before it either.
+    hold: Option<Instant>,
+    /// Requests that had their turn and were not processed: as many have none to wait for.
+    returned: u32,
     last_sent: Option<Instant>,
     look: Option<Look>,
     /// Since the last look.
@@ -167,12 +171,13 @@ pub(super) struct RateLimit {
 
 impl RateLimit {
     pub(super) fn may_send(&self, now: Instant) -> bool {
-        self.next.is_none_or(|next| next <= now)
+        self.resumes_at(now).is_none()
     }
 
     /// When the next request may be sent, if that is later than `now`.
     pub(super) fn resumes_at(&self, now: Instant) -> Option<Instant> {
-        self.next.filter(|next| *next > now)
+        let turn = self.next.filter(|_| self.returned == 0);
+        turn.max(self.hold).filter(|at| *at > now)
     }
 
     /// Somebody waits for delivery: one request may leave now. At most once a second, for some programs ask after each
@@ -182,15 +187,25 @@ impl RateLimit {
         if !self.may_send(now) && !is_too_soon {
             self.hurried = Some(now);
             self.next = None;
+            self.hold = None;
         }
     }
 
     /// A request leaves. `random` lies in `0.0..1.0`, as everywhere here.
     pub(super) fn sent(&mut self, now: Instant, random: f64) {
+        if self.returned > 0 {
+            self.returned -= 1;
+            return;
+        }
         self.sent += 1;
         self.last_sent = Some(now);
         self.accepted.begin(now);
         self.next = self.after(now, random);
+    }
+
+    /// A request came back that the server had not processed: it has had its turn, and goes again without one.
+    pub(super) fn returned(&mut self) {
+        self.returned += 1;
     }
 
     /// A gap after `from`, on the average. No two workers stay in step.
@@ -327,6 +342,7 @@ impl RateLimit {
         random: f64,
     ) {
         let told = refusal.after;
+        self.returned = 0;
         let is_first = self.refusals == 0;
         self.refusals = self.refusals.saturating_add(1);
         self.told_window = match (refusal.resets, refusal.allowance) {
@@ -382,10 +398,11 @@ impl RateLimit {
     /// A request failed in another way.
     pub(super) fn failed(&mut self, now: Instant) {
         self.failing_since.get_or_insert(now);
+        self.returned = 0;
     }
 
     fn hold(&mut self, until: Instant) {
-        self.next = Some(self.next.map_or(until, |next| next.max(until)));
+        self.hold = self.hold.max(Some(until));
     }
 }
 

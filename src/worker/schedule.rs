@@ -163,6 +163,13 @@ impl Schedule {
         }
     }
 
+    /// The server did not process a request of this destination, which is sent again at once: before others, and without
+    /// another turn of the rate.
+    pub(super) fn returned(&mut self, destination: usize) {
+        self.limit.returned();
+        self.turn = destination;
+    }
+
     /// A request failed in a way that will pass.
     pub(super) fn failed(&mut self, now: Instant) {
         self.limit.failed(now);

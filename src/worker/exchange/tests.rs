@@ -1,0 +1,202 @@
+//! A worker in virtual time: its requests are made and never leave, and the test answers them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use reqwest::Url;
+use reqwest::header::HeaderMap;
+
+use super::*;
+use crate::config::Compression;
+use crate::queue::{CHUNK_BYTES, Overflow, Queue, Signal};
+use crate::report::{Counters, Diag, Sink};
+use crate::worker::response::{Allowance, Peer, RateRefusal};
+use crate::worker::{
+    Credentials, Encoder, Inbox, Layout, Limits, Settings, Shared, Source, TransportSettings,
+    bearer,
+};
+
+const ONE_EACH: Limits = Limits {
+    max_events: 1,
+    max_bytes: 4 << 20,
+};
+
+struct Bench {
+    worker: Worker,
+    now: Instant,
+}
+
+impl Bench {
+    fn new(datasets: usize, limits: Limits) -> Self {
+        let (signal, counters) = (Arc::new(Signal::default()), Arc::new(Counters::default()));
+        let queue = |_| {
+            Queue::new(
+                256 * CHUNK_BYTES,
+                Overflow::DropNewest,
+                limits.max_bytes,
+                Arc::clone(&signal),
+                Arc::clone(&counters),
+            )
+        };
+        let queues: Vec<_> = (0..datasets).map(queue).collect();
+        let source = |queue: &Arc<Queue>| Source {
+            name: "logs".into(),
+            url: Url::parse("http://127.0.0.1/").unwrap(),
+            queue: Arc::clone(queue),
+            limits,
+        };
+        let sources = queues.iter().map(source).collect();
+        let transport = TransportSettings {
+            credentials: Credentials {
+                authorization: bearer("xaat-test").unwrap(),
+                org_id: None,
+                labels: None,
+            },
+            token_file: None,
+            content_type: Layout::Ndjson.content_type(),
+            request_timeout: Duration::from_secs(30),
+            is_loopback: true,
+            is_https: false,
+        };
+        let settings = Settings {
+            flush_interval: Duration::from_secs(1),
+            retry_timeout: None,
+            refused_pause: Duration::from_secs(30),
+            transport,
+            encoder: Encoder::new(Layout::Ndjson, Compression::None).unwrap(),
+            heartbeat: None,
+            peer: Peer::Axiom,
+        };
+        let shared = Shared {
+            queues,
+            signal,
+            counters,
+            diag: Diag::new(Sink::new(None, false)),
+            inbox: Inbox::default(),
+        };
+        Self {
+            worker: Worker::new(settings, sources, Arc::new(shared)),
+            now: Instant::now(),
+        }
+    }
+
+    fn record(&mut self, index: usize, bytes: usize) {
+        let destination = &mut self.worker.destinations[index];
+        let line = format!("{{\"text\":\"{}\"}}\n", "x".repeat(bytes));
+        destination.queue.push(line.as_bytes());
+        destination.make_due();
+    }
+
+    /// What leaves now.
+    fn send(&mut self) -> Vec<u64> {
+        let first = self.worker.next_flight;
+        self.worker.send(self.now);
+        (first..self.worker.next_flight).collect()
+    }
+
+    fn destination_of(&self, id: u64) -> usize {
+        self.worker.flights[&id].destination
+    }
+
+    fn answer(&mut self, id: u64, status: u16, body: &str) {
+        let answer = Answer {
+            status,
+            headers: HeaderMap::new(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        };
+        self.worker.conclude(id, Ok(answer), self.now);
+    }
+
+    fn take(&mut self, id: u64) {
+        let events = self.worker.flights[&id].shipment.batch.events();
+        self.answer(id, 200, &format!("{{\"ingested\":{events},\"failed\":0}}"));
+    }
+
+    fn fail(&mut self, id: u64, trouble: Trouble, is_unprocessed: bool) {
+        let no_answer = NoAnswer {
+            trouble,
+            detail: "on purpose".into(),
+            is_unprocessed,
+        };
+        self.worker.conclude(id, Err(no_answer), self.now);
+    }
+
+    /// From now on there are seconds between two requests.
+    fn slow_down(&mut self) {
+        let after = Duration::from_secs(1);
+        let refusal = RateRefusal {
+            after: Some(after),
+            resets: Some(after),
+            allowance: Some(Allowance {
+                limit: 600.0,
+                remaining: 0.0,
+                resets: after,
+            }),
+        };
+        let all = &mut self.worker.destinations;
+        self.worker.schedule.limited(self.now, all, refusal, 0.5);
+        self.now += Duration::from_secs(600);
+    }
+}
+
+#[test]
+fn what_the_server_did_not_process_does_not_wait_for_its_turn() {
+    let mut bench = Bench::new(1, ONE_EACH);
+    bench.slow_down();
+    for _ in 0..4 {
+        bench.record(0, 1);
+    }
+    let [first] = bench.send()[..] else {
+        panic!("one request leaves, and others wait for their turn");
+    };
+    bench.now += Duration::from_millis(50);
+    bench.fail(first, Trouble::Unprocessed, true);
+    let [again] = bench.send()[..] else {
+        panic!("the same leaves at once, and nothing else");
+    };
+    // It has been paid for once, not twice: the next has its turn as if nothing had happened.
+    bench.now += Duration::from_millis(50);
+    bench.take(again);
+    assert!(bench.send().is_empty());
+    bench.now += Duration::from_secs(12);
+    assert_eq!(bench.send().len(), 1);
+    assert!(bench.send().is_empty());
+}
+
+#[test]
+fn what_the_server_did_not_process_goes_before_what_another_dataset_has() {
+    let mut bench = Bench::new(2, ONE_EACH);
+    bench.slow_down();
+    for index in [0, 0, 1, 1] {
+        bench.record(index, 1);
+    }
+    for _ in 0..2 {
+        let [first] = bench.send()[..] else {
+            panic!("one request leaves");
+        };
+        let index = bench.destination_of(first);
+        bench.fail(first, Trouble::Unprocessed, true);
+        let [again] = bench.send()[..] else {
+            panic!("one request leaves at once");
+        };
+        assert_eq!(bench.destination_of(again), index);
+        bench.take(again);
+        bench.now += Duration::from_secs(12);
+    }
+}
+
+#[test]
+fn a_server_that_processes_nothing_does_not_make_requests_free() {
+    let mut bench = Bench::new(1, ONE_EACH);
+    bench.slow_down();
+    bench.record(0, 1);
+    bench.record(0, 1);
+    let mut sent = 0;
+    while let [id] = bench.send()[..] {
+        sent += 1;
+        bench.fail(id, Trouble::Unprocessed, true);
+        assert!(sent < 10, "without end");
+    }
+    // Three times at once, and then it is a failure like any other.
+    assert_eq!(sent, 4);
+}
