@@ -146,6 +146,13 @@ impl Worker {
         }
     }
 
+    /// The next request needs another transport than this one, unless others found that before and there is one.
+    fn make_another(&mut self, transport: u64) {
+        if transport == self.transports_made {
+            self.transport = None;
+        }
+    }
+
     pub(super) fn conclude(&mut self, id: u64, answer: Result<Answer, NoAnswer>, now: Instant) {
         let Some(mut flight) = self.flights.remove(&id) else {
             return;
@@ -177,7 +184,7 @@ impl Worker {
                 // The client has read this machine's certificates once for all. Whoever adds the one that is
                 // missing need not start the program again.
                 if matches!(no_answer.trouble, Trouble::Untrusted | Trouble::Expired) {
-                    self.transport = None;
+                    self.make_another(transport);
                 }
                 return self.report_no_answer(index, now, no_answer);
             }
@@ -261,7 +268,7 @@ impl Worker {
             }
             Outcome::Misdirected { detail } => {
                 // The client keeps connections: without them it makes another one.
-                self.transport = None;
+                self.make_another(flight.transport);
                 if let Some(again) = self.destinations[index].misdirected(flight.shipment) {
                     self.destinations[index].refused(again, now);
                     self.report(index, now, Cause::NotFound, detail);

@@ -10,6 +10,7 @@ use super::*;
 use crate::config::Compression;
 use crate::queue::{CHUNK_BYTES, Overflow, Queue, Signal};
 use crate::report::{Counters, Diag, Sink};
+use crate::worker::pace::MAX_IN_FLIGHT;
 use crate::worker::response::{Allowance, Peer, RateRefusal};
 use crate::worker::{
     Credentials, Encoder, Inbox, Layout, Limits, Settings, Shared, Source, TransportSettings,
@@ -121,6 +122,15 @@ impl Bench {
         self.worker.conclude(id, Err(no_answer), self.now);
     }
 
+    /// Lets so many requests be under way as may be.
+    fn warm_up(&mut self) {
+        for _ in 0..MAX_IN_FLIGHT {
+            self.record(0, 1);
+            let sent = self.send();
+            sent.into_iter().for_each(|id| self.take(id));
+        }
+    }
+
     /// From now on there are seconds between two requests.
     fn slow_down(&mut self) {
         let after = Duration::from_secs(1);
@@ -199,4 +209,30 @@ fn a_server_that_processes_nothing_does_not_make_requests_free() {
     }
     // Three times at once, and then it is a failure like any other.
     assert_eq!(sent, 4);
+}
+
+#[test]
+fn connections_that_are_the_wrong_ones_are_left_once_for_all_that_were_under_way() {
+    let mut bench = Bench::new(1, ONE_EACH);
+    bench.warm_up();
+    for _ in 0..MAX_IN_FLIGHT {
+        bench.record(0, 1);
+    }
+    let flights = bench.send();
+    assert_eq!(flights.len(), MAX_IN_FLIGHT as usize);
+    let made = bench.worker.transports_made;
+    let mut again = Vec::new();
+    for &id in &flights[1..] {
+        bench.answer(id, 421, "");
+        again.extend(bench.send());
+    }
+    assert_eq!(again.len(), flights.len() - 1);
+    assert_eq!(bench.worker.transports_made - made, 1);
+    // A certificate that was not trusted on the old one says nothing of the new one either.
+    bench.fail(flights[0], Trouble::Untrusted, false);
+    assert!(bench.worker.transport.is_some());
+    for id in again {
+        bench.take(id);
+    }
+    assert_eq!(bench.worker.transports_made - made, 1);
 }
