@@ -9,6 +9,7 @@ use reqwest::header::HeaderValue;
 
 use super::Worker;
 use super::destination::{Shipment, Verdict};
+use super::digest::KEPT;
 use super::hedge;
 use super::report::records;
 use super::response::{self, Answer, Outcome};
@@ -20,8 +21,8 @@ use crate::process::witness;
 use crate::report::Cause;
 use crate::report::DropReason;
 
-/// Bodies in memory beyond which no new batch is made: with the last of them, less than 8 MiB. Datasets have
-/// equal parts of it, so that one that stalls does not hold up the other.
+/// Bodies in memory, and what is kept of their answers, beyond which no new batch is made: with the last of them, less than
+/// 8 MiB. Datasets have equal parts of it, so that one that stalls does not hold up the other.
 const BODIES_BYTES: usize = 3 * 1024 * 1024;
 
 /// An allowance that is renewed within this time is waited for. One of which it is not known when it is renewed is asked
@@ -47,19 +48,26 @@ pub(super) struct Flight {
     is_left_behind: bool,
 }
 
+impl Flight {
+    /// What it takes in memory: the body, and as much of the answer as may be kept.
+    fn bytes(&self) -> usize {
+        let body = self.shipment.body.as_ref();
+        body.map_or(0, |body| body.bytes.len()) + KEPT
+    }
+}
+
 impl Worker {
     pub(super) fn send(&mut self, now: Instant) {
         let most = BODIES_BYTES / self.destinations.len().max(1);
         loop {
             let flights = &self.flights;
             let may_grow = |index| {
-                let bodies: usize = flights
+                let bytes: usize = flights
                     .values()
                     .filter(|flight| flight.destination == index)
-                    .filter_map(|flight| flight.shipment.body.as_ref())
-                    .map(|body| body.bytes.len())
+                    .map(Flight::bytes)
                     .sum();
-                bodies < most
+                bytes < most
             };
             let random = self.random.random();
             let next = self

@@ -236,3 +236,26 @@ fn connections_that_are_the_wrong_ones_are_left_once_for_all_that_were_under_way
     }
     assert_eq!(bench.worker.transports_made - made, 1);
 }
+
+#[test]
+fn answers_to_come_have_their_part_of_the_memory_for_bodies() {
+    let mut bench = Bench::new(
+        1,
+        Limits {
+            max_events: 4,
+            max_bytes: 4 << 20,
+        },
+    );
+    bench.warm_up();
+    for _ in 0..4 * MAX_IN_FLIGHT {
+        bench.record(0, 50_000);
+    }
+    let flights = bench.send();
+    let size = |id: &u64| {
+        let body = bench.worker.flights[id].shipment.body.as_ref().unwrap();
+        body.bytes.len() + KEPT
+    };
+    let before_the_last: usize = flights.iter().rev().skip(1).map(size).sum();
+    assert!(before_the_last < BODIES_BYTES, "{before_the_last}");
+    assert!(before_the_last + size(&flights[0]) > BODIES_BYTES);
+}
