@@ -109,7 +109,8 @@ pub(crate) enum Outcome {
 pub(crate) enum Peer {
     /// Axiom, which says how many records it took.
     Axiom,
-    /// A gateway that passes records on to Axiom. Vector's and Fluent Bit's HTTP sources answer with nothing but a status.
+    /// A gateway that passes records on to Axiom. A status of success is one, whatever it says or does not say; the counts of
+    /// Axiom's own answer are believed where it passes that on.
     Gateway,
 }
 
@@ -117,22 +118,22 @@ pub(crate) enum Peer {
 pub(crate) fn outcome(answer: &Answer, sent: u32, now: SystemTime, peer: Peer) -> Outcome {
     let detail = || explain(answer);
     match answer.status {
-        200..=299 if answer.body.trim_ascii().is_empty() => match peer {
+        200..=299 => accepted(answer, sent).unwrap_or_else(|| match peer {
             Peer::Gateway => Outcome::Accepted {
                 failed: 0,
                 samples: Vec::new(),
                 warnings: Vec::new(),
             },
             // Nobody can tell whether the records are stored. Sent again, they would be refused in the same way.
-            Peer::Axiom => Outcome::Refused {
+            Peer::Axiom if answer.body.trim_ascii().is_empty() => Outcome::Refused {
                 cause: Cause::UnexpectedAnswer,
                 detail: detail(),
             },
-        },
-        200..=299 => accepted(answer, sent).unwrap_or_else(|| Outcome::Retry {
-            cause: Cause::UnexpectedAnswer,
-            detail: detail(),
-            after: None,
+            Peer::Axiom => Outcome::Retry {
+                cause: Cause::UnexpectedAnswer,
+                detail: detail(),
+                after: None,
+            },
         }),
         429 => Outcome::Retry {
             cause: Cause::RateLimited,
@@ -189,7 +190,7 @@ pub(crate) fn outcome(answer: &Answer, sent: u32, now: SystemTime, peer: Peer) -
     }
 }
 
-/// Reads the body of a 200 leniently: fields may be missing, but one of the two counts must be there.
+/// Reads the body of a success leniently: fields may be missing. `None`: neither of the two counts is there.
 fn accepted(answer: &Answer, sent: u32) -> Option<Outcome> {
     let body: Value = serde_json::from_slice(&answer.body).ok()?;
     let count = |name: &str| body.get(name).and_then(Value::as_u64);
