@@ -266,6 +266,7 @@ impl Worker {
                 ..
             } if self.token_was_replaced(&flight.authorization) => {
                 self.destinations[index].attempt_lost(flight.shipment);
+                self.schedule.returned(index);
             }
             Outcome::Refused { cause, mut detail } => {
                 self.destinations[index].refused(flight.shipment, now);
@@ -277,9 +278,12 @@ impl Worker {
             Outcome::Misdirected { detail } => {
                 // The client keeps connections: without them it makes another one.
                 self.make_another(flight.transport);
-                if let Some(again) = self.destinations[index].misdirected(flight.shipment) {
-                    self.destinations[index].refused(again, now);
-                    self.report(index, now, Cause::NotFound, detail);
+                match self.destinations[index].misdirected(flight.shipment) {
+                    None => self.schedule.returned(index),
+                    Some(again) => {
+                        self.destinations[index].refused(again, now);
+                        self.report(index, now, Cause::NotFound, detail);
+                    }
                 }
             }
             Outcome::Quota { detail, after } => {

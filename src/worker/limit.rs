@@ -203,7 +203,7 @@ impl RateLimit {
         self.next = self.after(now, random);
     }
 
-    /// A request came back that the server had not processed: it has had its turn, and goes again without one.
+    /// A request came back that goes again at once, as the server had not processed it: it has had its turn, and needs no other.
     pub(super) fn returned(&mut self) {
         self.returned += 1;
     }

@@ -163,8 +163,8 @@ impl Schedule {
         }
     }
 
-    /// The server did not process a request of this destination, which is sent again at once: before others, and without
-    /// another turn of the rate.
+    /// A request of this destination is sent again at once, as the server did not process it: before others, and without another
+    /// turn of the rate.
     pub(super) fn returned(&mut self, destination: usize) {
         self.limit.returned();
         self.turn = destination;

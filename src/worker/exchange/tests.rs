@@ -196,6 +196,42 @@ fn what_the_server_did_not_process_goes_before_what_another_dataset_has() {
 }
 
 #[test]
+fn what_a_wrong_connection_turned_away_does_not_wait_for_its_turn_either() {
+    let mut bench = Bench::new(2, ONE_EACH);
+    bench.slow_down();
+    for index in [0, 0, 1, 1] {
+        bench.record(index, 1);
+    }
+    let [first] = bench.send()[..] else {
+        panic!("one request leaves");
+    };
+    let index = bench.destination_of(first);
+    bench.answer(first, 421, "");
+    let [again] = bench.send()[..] else {
+        panic!("the same leaves at once");
+    };
+    assert_eq!(bench.destination_of(again), index);
+    // The second time it is a refusal, and others wait for their turn.
+    bench.answer(again, 421, "");
+    assert!(bench.send().is_empty());
+}
+
+#[test]
+fn what_was_refused_with_a_token_that_was_replaced_does_not_wait_for_its_turn_either() {
+    let mut bench = Bench::new(1, ONE_EACH);
+    bench.slow_down();
+    bench.record(0, 1);
+    let [first] = bench.send()[..] else {
+        panic!("one request leaves");
+    };
+    // Another request under way found the new one.
+    let credentials = &mut bench.worker.settings.transport.credentials;
+    credentials.authorization = bearer("xaat-another").unwrap();
+    bench.answer(first, 401, "");
+    assert_eq!(bench.send().len(), 1);
+}
+
+#[test]
 fn a_server_that_processes_nothing_does_not_make_requests_free() {
     let mut bench = Bench::new(1, ONE_EACH);
     bench.slow_down();
