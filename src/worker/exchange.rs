@@ -265,7 +265,7 @@ impl Worker {
                 cause: Cause::Unauthorized,
                 ..
             } if self.token_was_replaced(&flight.authorization) => {
-                self.destinations[index].attempt_lost(flight.shipment);
+                self.destinations[index].sent_again(flight.shipment);
                 self.schedule.returned(index);
             }
             Outcome::Refused { cause, mut detail } => {

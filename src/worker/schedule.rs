@@ -1,6 +1,6 @@
 //! When the worker looks, and what it sends next. A value: it is given the time and chance.
 //!
-//! The worker's loop asks it and does what it says; so does the simulation of a fleet (`fleet.rs`).
+//! The worker's loop asks it and does what it says; so does the simulation of a fleet (`fleet/`).
 
 use std::time::{Duration, Instant};
 
