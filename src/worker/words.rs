@@ -1,6 +1,8 @@
 //! What an endpoint can do wrong, in the user's words, and what fixes it. The worker's diagnostics and the
 //! doctor say the same.
 
+mod trouble;
+
 use std::io;
 
 use reqwest::Url;
