@@ -8,6 +8,7 @@ use rand::RngExt;
 use reqwest::header::HeaderValue;
 
 use super::Worker;
+use super::allowance;
 use super::destination::{Shipment, Verdict};
 use super::digest::KEPT;
 use super::hedge;
@@ -205,7 +206,7 @@ impl Worker {
                 samples,
                 warnings,
             } => {
-                let allowance = response::allowance(&answer, wall);
+                let allowance = allowance::read(&answer, wall);
                 self.schedule.accepted(now, allowance, self.random.random());
                 self.is_token_refused &= self.is_any_refused(now);
                 self.destinations[index].delivered(flight.shipment, failed);
@@ -221,7 +222,7 @@ impl Worker {
             } => {
                 self.retry(flight, now, after);
                 if cause == Cause::RateLimited {
-                    let refusal = response::rate_refusal(&answer, wall, after);
+                    let refusal = allowance::refusal(&answer, wall, after);
                     let random = self.random.random();
                     let all = &mut self.destinations;
                     self.schedule.limited(now, all, refusal, random);

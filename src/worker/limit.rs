@@ -9,8 +9,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::allowance::{Allowance, RATE_WINDOW as WINDOW, RateRefusal};
 use super::pace::HURRY_EVERY;
-use super::response::{Allowance, RATE_WINDOW as WINDOW, RateRefusal};
 
 /// Two answers further apart than this tell the fleet's rate; nearer ones tell chance.
 const LOOK: Duration = Duration::from_secs(1);

@@ -4,10 +4,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::allowance::{Allowance, RateRefusal};
 use super::destination::{Destination, Shipment};
 use super::limit::RateLimit;
 use super::pace::Why;
-use super::response::{Allowance, RateRefusal};
 use crate::queue::Signal;
 
 /// The first look after a record woke the worker comes after this part of the flush interval at the least: what is

@@ -10,8 +10,9 @@ use super::*;
 use crate::config::Compression;
 use crate::queue::{CHUNK_BYTES, Overflow, Queue, Signal};
 use crate::report::{Counters, Diag, Sink};
+use crate::worker::allowance::{Allowance, RateRefusal};
 use crate::worker::pace::MAX_IN_FLIGHT;
-use crate::worker::response::{Allowance, Peer, RateRefusal};
+use crate::worker::response::Peer;
 use crate::worker::{
     Credentials, Encoder, Inbox, Layout, Limits, Settings, Shared, Source, TransportSettings,
     bearer,

@@ -10,6 +10,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use reqwest::Url;
 
+use super::super::allowance;
 use super::super::batch::Limits;
 use super::super::destination::{Destination, Shipment};
 use super::super::response::{self, Answer, Outcome, Peer};
@@ -342,7 +343,7 @@ impl Simulation {
         let sent = flight.shipment.batch.events();
         match response::outcome(&answer, sent, clock, Peer::Axiom) {
             Outcome::Accepted { failed, .. } => {
-                let allowance = response::allowance(&answer, clock);
+                let allowance = allowance::read(&answer, clock);
                 worker.schedule.accepted(now, allowance, random);
                 destination.delivered(flight.shipment, failed);
             }
@@ -350,7 +351,7 @@ impl Simulation {
                 worker.has_failed = true;
                 destination.failed(flight.shipment, flight.started, now, after, random);
                 if cause == Cause::RateLimited {
-                    let refusal = response::rate_refusal(&answer, clock, after);
+                    let refusal = allowance::refusal(&answer, clock, after);
                     let all = &mut worker.destinations;
                     let random = worker.random.random();
                     worker.schedule.limited(now, all, refusal, random);

@@ -1,6 +1,9 @@
+use std::time::UNIX_EPOCH;
+
 use reqwest::header::HeaderName;
 
 use super::*;
+use crate::worker::allowance::HINT_CAP;
 
 const NOW: u64 = 1_790_000_000;
 
@@ -272,51 +275,6 @@ fn limits_tell_when_to_come_back() {
     );
     assert_eq!(wait(&read(503, &[("retry-after", "7")], "")), seconds(7));
     assert_eq!(wait(&read(425, &[("retry-after", "7")], "")), seconds(7));
-}
-
-#[test]
-fn what_is_left_of_the_rate_limit_is_read_if_it_makes_sense() {
-    let now = UNIX_EPOCH + Duration::from_secs(NOW);
-    let read = |limit: &str, remaining: &str, reset: &str| {
-        let headers = [
-            ("x-ratelimit-limit", limit),
-            ("x-ratelimit-remaining", remaining),
-            ("x-ratelimit-reset", reset),
-        ];
-        let given: Vec<_> = headers
-            .into_iter()
-            .filter(|(_, text)| !text.is_empty())
-            .collect();
-        allowance(&answer(200, &given, ""), now)
-    };
-    let soon = (NOW + 20).to_string();
-    let known = |remaining| {
-        Some(Allowance {
-            limit: 600.0,
-            remaining,
-            resets: Duration::from_secs(20),
-        })
-    };
-    assert_eq!(read("600", "150", &soon), known(150.0));
-    assert_eq!(read("600", "9999999", &soon), known(600.0));
-    let (past, far) = ((NOW - 1).to_string(), (NOW + 100).to_string());
-    for (limit, remaining, reset) in [
-        ("0", "0", soon.as_str()),
-        ("600", "", &soon),
-        ("", "10", &soon),
-        ("600", "10", ""),
-        ("600", "-1", &soon),
-        ("600", "10", &past),
-        // Not a window of a minute, so the numbers are of another kind.
-        ("600", "10", &far),
-        ("600", "10", "20"),
-    ] {
-        assert_eq!(
-            read(limit, remaining, reset),
-            None,
-            "{limit} {remaining} {reset}"
-        );
-    }
 }
 
 #[test]
