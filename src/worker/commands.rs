@@ -137,7 +137,7 @@ impl Worker {
     pub(super) fn end(&mut self) {
         let now = Instant::now();
         for (_, flight) in self.flights.drain() {
-            self.destinations[flight.destination].attempt_lost(flight.shipment);
+            self.destinations[flight.destination].sent_again(flight.shipment);
         }
         let mut flushed = Flushed::Settled;
         for index in 0..self.destinations.len() {
@@ -177,7 +177,7 @@ impl Worker {
         self.shared.counters.add_worker_panic();
         self.attempts = FuturesUnordered::new();
         for (_, flight) in self.flights.drain() {
-            self.destinations[flight.destination].attempt_lost(flight.shipment);
+            self.destinations[flight.destination].sent_again(flight.shipment);
         }
         self.destinations
             .iter_mut()

@@ -323,18 +323,13 @@ impl Destination {
         }
         shipment.at_once += 1;
         shipment.at_once_in_a_row += 1;
-        self.attempt_lost(shipment);
+        self.sent_again(shipment);
         None
     }
 
     /// So many more or fewer of the requests under way are on connections that were left.
     pub(crate) fn left_behind(&mut self, change: i32) {
         self.pace.left_behind(change);
-    }
-
-    /// An attempt that is made again at once: nobody knows how it ended, or it went with a token that was replaced since.
-    pub(crate) fn attempt_lost(&mut self, shipment: Shipment) {
-        self.sent_again(shipment);
     }
 
     /// The endpoint is not the one for this connection (421). Over another one it may be, so the same is sent again at
@@ -348,7 +343,8 @@ impl Destination {
         None
     }
 
-    fn sent_again(&mut self, shipment: Shipment) {
+    /// The attempt is over, and the same goes first when something may be sent.
+    pub(crate) fn sent_again(&mut self, shipment: Shipment) {
         self.pace.landed(shipment.kind);
         self.waiting.push_front(shipment);
     }

@@ -8,20 +8,22 @@ use rand::RngExt;
 use reqwest::header::HeaderValue;
 
 use super::Worker;
+use super::allowance;
 use super::destination::{Shipment, Verdict};
+use super::digest::KEPT;
 use super::hedge;
 use super::report::records;
 use super::response::{self, Answer, Outcome};
 #[cfg(test)]
-use super::tests;
+use super::tests::{Point, panic_if_planned};
 use super::transport::{Transport, token_in};
 use super::trouble::{NoAnswer, Trouble};
 use crate::process::witness;
 use crate::report::Cause;
 use crate::report::DropReason;
 
-/// Bodies in memory beyond which no new batch is made: with the last of them, less than 8 MiB. Datasets have
-/// equal parts of it, so that one that stalls does not hold up the other.
+/// Bodies in memory, and what is kept of their answers, beyond which no new batch is made: with the last of them, less than
+/// 8 MiB. Datasets have equal parts of it, so that one that stalls does not hold up the other.
 const BODIES_BYTES: usize = 3 * 1024 * 1024;
 
 /// An allowance that is renewed within this time is waited for. One of which it is not known when it is renewed is asked
@@ -47,19 +49,26 @@ pub(super) struct Flight {
     is_left_behind: bool,
 }
 
+impl Flight {
+    /// What it takes in memory: the body, and as much of the answer as may be kept.
+    fn bytes(&self) -> usize {
+        let body = self.shipment.body.as_ref();
+        body.map_or(0, |body| body.bytes.len()) + KEPT
+    }
+}
+
 impl Worker {
     pub(super) fn send(&mut self, now: Instant) {
         let most = BODIES_BYTES / self.destinations.len().max(1);
         loop {
             let flights = &self.flights;
             let may_grow = |index| {
-                let bodies: usize = flights
+                let bytes: usize = flights
                     .values()
                     .filter(|flight| flight.destination == index)
-                    .filter_map(|flight| flight.shipment.body.as_ref())
-                    .map(|body| body.bytes.len())
+                    .map(Flight::bytes)
                     .sum();
-                bodies < most
+                bytes < most
             };
             let random = self.random.random();
             let next = self
@@ -78,7 +87,7 @@ impl Worker {
         }
         shipment.since.get_or_insert(now);
         #[cfg(test)]
-        tests::panic_if_planned(tests::Point::Launch, &self.destinations[destination].url);
+        panic_if_planned(Point::Launch, &self.destinations[destination].url);
         let body = match shipment.body.take() {
             Some(body) => body,
             None => match self.settings.encoder.encode(&shipment.batch) {
@@ -146,6 +155,13 @@ impl Worker {
         }
     }
 
+    /// The next request needs another transport than this one, unless others found that before and there is one.
+    fn make_another(&mut self, transport: u64) {
+        if transport == self.transports_made {
+            self.transport = None;
+        }
+    }
+
     pub(super) fn conclude(&mut self, id: u64, answer: Result<Answer, NoAnswer>, now: Instant) {
         let Some(mut flight) = self.flights.remove(&id) else {
             return;
@@ -156,7 +172,7 @@ impl Worker {
         }
         let sent = flight.shipment.batch.events();
         #[cfg(test)]
-        tests::panic_if_planned(tests::Point::Answer, &self.destinations[index].url);
+        panic_if_planned(Point::Answer, &self.destinations[index].url);
         let is_unheard = matches!(&answer, Err(none) if none.trouble == Trouble::Refused);
         self.destinations[index].attempted(started, is_unheard);
         let mut answer = match answer {
@@ -165,7 +181,7 @@ impl Worker {
                 let transport = flight.transport;
                 if no_answer.is_unprocessed {
                     match self.destinations[index].unprocessed(flight.shipment) {
-                        None => return,
+                        None => return self.schedule.returned(index),
                         Some(shipment) => flight.shipment = shipment,
                     }
                 }
@@ -177,7 +193,7 @@ impl Worker {
                 // The client has read this machine's certificates once for all. Whoever adds the one that is
                 // missing need not start the program again.
                 if matches!(no_answer.trouble, Trouble::Untrusted | Trouble::Expired) {
-                    self.transport = None;
+                    self.make_another(transport);
                 }
                 return self.report_no_answer(index, now, no_answer);
             }
@@ -190,7 +206,7 @@ impl Worker {
                 samples,
                 warnings,
             } => {
-                let allowance = response::allowance(&answer, wall);
+                let allowance = allowance::read(&answer, wall);
                 self.schedule.accepted(now, allowance, self.random.random());
                 self.is_token_refused &= self.is_any_refused(now);
                 self.destinations[index].delivered(flight.shipment, failed);
@@ -206,7 +222,7 @@ impl Worker {
             } => {
                 self.retry(flight, now, after);
                 if cause == Cause::RateLimited {
-                    let refusal = response::rate_refusal(&answer, wall, after);
+                    let refusal = allowance::refusal(&answer, wall, after);
                     let random = self.random.random();
                     let all = &mut self.destinations;
                     self.schedule.limited(now, all, refusal, random);
@@ -250,7 +266,8 @@ impl Worker {
                 cause: Cause::Unauthorized,
                 ..
             } if self.token_was_replaced(&flight.authorization) => {
-                self.destinations[index].attempt_lost(flight.shipment);
+                self.destinations[index].sent_again(flight.shipment);
+                self.schedule.returned(index);
             }
             Outcome::Refused { cause, mut detail } => {
                 self.destinations[index].refused(flight.shipment, now);
@@ -261,10 +278,13 @@ impl Worker {
             }
             Outcome::Misdirected { detail } => {
                 // The client keeps connections: without them it makes another one.
-                self.transport = None;
-                if let Some(again) = self.destinations[index].misdirected(flight.shipment) {
-                    self.destinations[index].refused(again, now);
-                    self.report(index, now, Cause::NotFound, detail);
+                self.make_another(flight.transport);
+                match self.destinations[index].misdirected(flight.shipment) {
+                    None => self.schedule.returned(index),
+                    Some(again) => {
+                        self.destinations[index].refused(again, now);
+                        self.report(index, now, Cause::NotFound, detail);
+                    }
                 }
             }
             Outcome::Quota { detail, after } => {
@@ -305,3 +325,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

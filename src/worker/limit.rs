@@ -9,8 +9,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::allowance::{Allowance, RATE_WINDOW as WINDOW, RateRefusal};
 use super::pace::HURRY_EVERY;
-use super::response::{Allowance, RATE_WINDOW as WINDOW, RateRefusal};
 
 /// Two answers further apart than this tell the fleet's rate; nearer ones tell chance.
 const LOOK: Duration = Duration::from_secs(1);
@@ -45,6 +45,9 @@ const FREE: f64 = 20.0;
 /// No wait between two requests is longer because of the rate.
 const LONGEST_GAP: Duration = Duration::from_secs(180);
 
+/// Requests accepted in a minute that tell a share of the limit. Fewer tell nothing.
+const FEW: f64 = 3.0;
+
 /// Without success for so long, the others were without it, too, and all have much to send.
 const OUTAGE: Duration = Duration::from_secs(5);
 
@@ -70,23 +73,92 @@ fn ordinary(interval: Duration) -> f64 {
     interval.max(LOOK).as_secs_f64().recip()
 }
 
+/// The rate that a worker begins with if it had none, and nothing tells of a higher one.
+fn little(interval: Duration) -> f64 {
+    (ordinary(interval) * LEAST_CHANGE).max(WINDOW.as_secs_f64().recip())
+}
+
 fn step(rate: f64) -> f64 {
     (STEP * rate.powf(STEP_POWER)).min(LONGEST_STEP * rate)
+}
+
+/// How many requests were accepted in about the last minute. What a process needed before that says nothing of the limit.
+#[derive(Debug, Default)]
+struct Recent {
+    /// The minute that is being counted begins here.
+    minute: Option<Instant>,
+    accepted: u32,
+    /// Those of the minute before, unless the count began in this one.
+    before: Option<u32>,
+}
+
+impl Recent {
+    /// Counts from here on.
+    fn since(at: Instant) -> Self {
+        Self {
+            minute: Some(at),
+            ..Self::default()
+        }
+    }
+
+    fn begin(&mut self, now: Instant) {
+        self.minute.get_or_insert(now);
+    }
+
+    fn add(&mut self, now: Instant) {
+        self.begin(now);
+        self.roll(now);
+        self.accepted += 1;
+    }
+
+    /// How old the minute is that is being counted.
+    fn roll(&mut self, now: Instant) -> Duration {
+        let minute = *self.minute.get_or_insert(now);
+        let mut age = now.saturating_duration_since(minute);
+        if age >= WINDOW {
+            let is_next = age < 2 * WINDOW;
+            let before = std::mem::take(&mut self.accepted);
+            self.before = Some(if is_next { before } else { 0 });
+            age = if is_next {
+                age - WINDOW
+            } else {
+                Duration::ZERO
+            };
+            self.minute = Some(now - age);
+        }
+        age
+    }
+
+    /// How many, and in which time: a minute, or less if the count began later.
+    fn count(&mut self, now: Instant) -> (f64, Duration) {
+        let age = self.roll(now);
+        let accepted = f64::from(self.accepted);
+        match self.before {
+            None => (accepted, age),
+            Some(before) => {
+                let part = 1.0 - age.as_secs_f64() / WINDOW.as_secs_f64();
+                (accepted + f64::from(before) * part, WINDOW)
+            }
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct RateLimit {
     /// Requests a second. `None`: as many as there are.
     rate: Option<f64>,
-    /// Nothing is sent before this, unless somebody waits for it.
+    /// The next turn. Nothing is sent before it, unless somebody waits for that.
     next: Option<Instant>,
+    /// What the server said is over by then. Nothing is sent before it either.
+    hold: Option<Instant>,
+    /// Requests that had their turn and were not processed: as many have none to wait for.
+    returned: u32,
     last_sent: Option<Instant>,
     look: Option<Look>,
     /// Since the last look.
     sent: u32,
-    /// Requests that were accepted, and since when they are counted.
-    accepted: u32,
-    accepted_since: Option<Instant>,
+    /// Requests that were accepted.
+    accepted: Recent,
     /// Refusals by 429 in a row.
     refusals: u32,
     /// When to come back, if the last 429 told nothing else: a limit that is over so soon is tried again as soon. `None`: the
@@ -99,12 +171,13 @@ pub(super) struct RateLimit {
 
 impl RateLimit {
     pub(super) fn may_send(&self, now: Instant) -> bool {
-        self.next.is_none_or(|next| next <= now)
+        self.resumes_at(now).is_none()
     }
 
     /// When the next request may be sent, if that is later than `now`.
     pub(super) fn resumes_at(&self, now: Instant) -> Option<Instant> {
-        self.next.filter(|next| *next > now)
+        let turn = self.next.filter(|_| self.returned == 0);
+        turn.max(self.hold).filter(|at| *at > now)
     }
 
     /// Somebody waits for delivery: one request may leave now. At most once a second, for some programs ask after each
@@ -114,15 +187,25 @@ impl RateLimit {
         if !self.may_send(now) && !is_too_soon {
             self.hurried = Some(now);
             self.next = None;
+            self.hold = None;
         }
     }
 
     /// A request leaves. `random` lies in `0.0..1.0`, as everywhere here.
     pub(super) fn sent(&mut self, now: Instant, random: f64) {
+        if self.returned > 0 {
+            self.returned -= 1;
+            return;
+        }
         self.sent += 1;
         self.last_sent = Some(now);
-        self.accepted_since.get_or_insert(now);
+        self.accepted.begin(now);
         self.next = self.after(now, random);
+    }
+
+    /// A request came back that goes again at once, as the server had not processed it: it has had its turn, and needs no other.
+    pub(super) fn returned(&mut self) {
+        self.returned += 1;
     }
 
     /// A gap after `from`, on the average. No two workers stay in step.
@@ -146,7 +229,7 @@ impl RateLimit {
         interval: Duration,
         random: f64,
     ) {
-        self.accepted += 1;
+        self.accepted.add(now);
         self.refusals = 0;
         let was_outage = self
             .failing_since
@@ -191,8 +274,8 @@ impl RateLimit {
             later - earlier < SAME_WINDOW
         });
         if before.is_some() && !is_same_window {
-            self.accepted = 1;
-            self.accepted_since = Some(now);
+            self.accepted = Recent::since(now);
+            self.accepted.add(now);
         }
         let since = before.map_or(Duration::MAX, |look| now - look.at);
         if since < LOOK {
@@ -259,6 +342,7 @@ impl RateLimit {
         random: f64,
     ) {
         let told = refusal.after;
+        self.returned = 0;
         let is_first = self.refusals == 0;
         self.refusals = self.refusals.saturating_add(1);
         self.told_window = match (refusal.resets, refusal.allowance) {
@@ -267,6 +351,7 @@ impl RateLimit {
         };
         // Requests that were under way together are refused together, and count once.
         if is_first || self.rate.is_none() {
+            let (accepted, elapsed) = self.accepted.count(now);
             match (self.rate, refusal.allowance) {
                 // The limit was used up before its window was over.
                 (Some(rate), _) => {
@@ -276,23 +361,24 @@ impl RateLimit {
                 }
                 (None, Some(allowance)) => {
                     self.look(now, allowance, interval);
-                    let little = ordinary(interval) * LEAST_CHANGE;
-                    self.rate
-                        .get_or_insert(little.max(WINDOW.as_secs_f64().recip()));
+                    self.rate.get_or_insert(little(interval));
                 }
                 // If each sends next time as many as got through this time, the fleet fits exactly.
-                (None, None) if self.accepted > 0 => {
-                    let since = self.accepted_since.unwrap_or(now);
-                    let elapsed = now.saturating_duration_since(since);
+                (None, None) if accepted > 0.0 => {
                     // Whoever says when to come back says when the window ends.
                     let window = told.map_or(WINDOW, |told| WINDOW.min(elapsed + told.max(LOOK)));
-                    let time = elapsed.max(window);
-                    self.rate = Some(f64::from(self.accepted) / time.as_secs_f64());
+                    let rate = accepted / elapsed.max(window).as_secs_f64();
+                    // After a quiet time so few say what was needed, and nothing of the limit.
+                    let least = if accepted < FEW {
+                        little(interval)
+                    } else {
+                        0.0
+                    };
+                    self.rate = Some(rate.max(least));
                 }
                 (None, None) => {}
             }
-            self.accepted = 0;
-            self.accepted_since = Some(now + told.unwrap_or_default());
+            self.accepted = Recent::since(now + told.unwrap_or_default());
         }
         let Some(told) = told else {
             return;
@@ -312,10 +398,11 @@ impl RateLimit {
     /// A request failed in another way.
     pub(super) fn failed(&mut self, now: Instant) {
         self.failing_since.get_or_insert(now);
+        self.returned = 0;
     }
 
     fn hold(&mut self, until: Instant) {
-        self.next = Some(self.next.map_or(until, |next| next.max(until)));
+        self.hold = self.hold.max(Some(until));
     }
 }
 

@@ -3,6 +3,7 @@
 //! It has a runtime of its own, so that nothing runs on the application's. Its thread and those of
 //! its runtime are fenced: what the HTTP client logs there is never ingested.
 
+mod allowance;
 mod backoff;
 mod batch;
 mod body;
@@ -42,6 +43,7 @@ use futures_util::stream::FuturesUnordered;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
+pub(crate) use self::allowance::clock_skew;
 pub(crate) use self::batch::{Batcher, Limits};
 pub(crate) use self::body::{Body, Encoder, Layout};
 pub(crate) use self::commands::Flushed;
@@ -52,7 +54,7 @@ pub(crate) use self::heartbeat::Heartbeat;
 use self::hedge::Hedge;
 use self::inbox::Asked;
 pub(crate) use self::inbox::Inbox;
-pub(crate) use self::response::{Answer, Outcome, Peer, clock_skew, outcome};
+pub(crate) use self::response::{Answer, Outcome, Peer, outcome};
 use self::schedule::Schedule;
 pub(crate) use self::token::bearer;
 pub(crate) use self::transport::{

@@ -1,25 +1,15 @@
 //! What an answer means: one pure function from status, headers and body to an [`Outcome`].
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use chrono::DateTime;
-use reqwest::header::{DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderValue, LOCATION};
 use serde_json::Value;
 
+use super::allowance::hint;
 use super::words::EMPTY;
 use crate::config::{HIDDEN, SHORTEST_TOKEN};
 use crate::report::Cause;
-
-/// No hint of the server's is followed for longer. Axiom's rate limits are counted by the minute
-/// (docs, "API limits"), so a reset further away is a mistake or a clock that is wrong.
-pub(crate) const HINT_CAP: Duration = Duration::from_secs(300);
-
-/// The window of the rate limit.
-pub(crate) const RATE_WINDOW: Duration = Duration::from_secs(60);
-
-/// Our clock is trusted to compute a wait until it differs by more than this from the server's.
-const TRUSTED_SKEW: Duration = Duration::from_secs(2);
 
 /// Failures quoted from one answer.
 const SAMPLES: usize = super::digest::ELEMENTS as usize;
@@ -109,7 +99,8 @@ pub(crate) enum Outcome {
 pub(crate) enum Peer {
     /// Axiom, which says how many records it took.
     Axiom,
-    /// A gateway that passes records on to Axiom. Vector's and Fluent Bit's HTTP sources answer with nothing but a status.
+    /// A gateway that passes records on to Axiom. A status of success is one, whatever it says or does not say; the counts of
+    /// Axiom's own answer are believed where it passes that on.
     Gateway,
 }
 
@@ -117,22 +108,22 @@ pub(crate) enum Peer {
 pub(crate) fn outcome(answer: &Answer, sent: u32, now: SystemTime, peer: Peer) -> Outcome {
     let detail = || explain(answer);
     match answer.status {
-        200..=299 if answer.body.trim_ascii().is_empty() => match peer {
+        200..=299 => accepted(answer, sent).unwrap_or_else(|| match peer {
             Peer::Gateway => Outcome::Accepted {
                 failed: 0,
                 samples: Vec::new(),
                 warnings: Vec::new(),
             },
             // Nobody can tell whether the records are stored. Sent again, they would be refused in the same way.
-            Peer::Axiom => Outcome::Refused {
+            Peer::Axiom if answer.body.trim_ascii().is_empty() => Outcome::Refused {
                 cause: Cause::UnexpectedAnswer,
                 detail: detail(),
             },
-        },
-        200..=299 => accepted(answer, sent).unwrap_or_else(|| Outcome::Retry {
-            cause: Cause::UnexpectedAnswer,
-            detail: detail(),
-            after: None,
+            Peer::Axiom => Outcome::Retry {
+                cause: Cause::UnexpectedAnswer,
+                detail: detail(),
+                after: None,
+            },
         }),
         429 => Outcome::Retry {
             cause: Cause::RateLimited,
@@ -189,7 +180,7 @@ pub(crate) fn outcome(answer: &Answer, sent: u32, now: SystemTime, peer: Peer) -
     }
 }
 
-/// Reads the body of a 200 leniently: fields may be missing, but one of the two counts must be there.
+/// Reads the body of a success leniently: fields may be missing. `None`: neither of the two counts is there.
 fn accepted(answer: &Answer, sent: u32) -> Option<Outcome> {
     let body: Value = serde_json::from_slice(&answer.body).ok()?;
     let count = |name: &str| body.get(name).and_then(Value::as_u64);
@@ -274,113 +265,6 @@ fn quoted(text: &str) -> String {
         line.push('…');
     }
     line
-}
-
-/// When the server wants to hear from us again: `Retry-After`, else the first of these headers that
-/// names a time to come (epoch seconds, as Axiom documents them).
-fn hint<const N: usize>(
-    answer: &Answer,
-    now: SystemTime,
-    resets: [&str; N],
-    capped: bool,
-) -> Option<Duration> {
-    let now = server_time(&answer.headers, now);
-    let read = |name: &str| answer.headers.get(name)?.to_str().ok().map(str::trim);
-    let until = |seconds: u64| Duration::from_secs(seconds).checked_sub(now);
-    let retry_after = read(RETRY_AFTER.as_str()).and_then(|text| match text.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => until(http_date(text)?),
-    });
-    let wait = retry_after.or_else(|| {
-        resets
-            .iter()
-            .find_map(|name| until(read(name)?.parse().ok()?))
-    })?;
-    Some(if capped { wait.min(HINT_CAP) } else { wait }).filter(|wait| !wait.is_zero())
-}
-
-/// What an answer says of the rate limit, which its token shares with others.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Allowance {
-    /// Requests in one window, which is a minute.
-    pub(crate) limit: f64,
-    /// Those that are left of it.
-    pub(crate) remaining: f64,
-    /// The time that is left of the window.
-    pub(crate) resets: Duration,
-}
-
-/// Reads the three `X-RateLimit` headers. `None` unless all are there and make sense together: somebody else's headers
-/// of that name may mean another thing.
-pub(crate) fn allowance(answer: &Answer, now: SystemTime) -> Option<Allowance> {
-    let read = |name: &str| -> Option<u64> {
-        let value = answer.headers.get(name)?;
-        value.to_str().ok()?.trim().parse().ok()
-    };
-    let limit = read("x-ratelimit-limit").filter(|limit| *limit > 0)?;
-    Some(Allowance {
-        limit: limit as f64,
-        remaining: read("x-ratelimit-remaining")?.min(limit) as f64,
-        resets: window_left(answer, now)?,
-    })
-}
-
-/// What a 429 says.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RateRefusal {
-    /// When the next request is welcome.
-    pub(crate) after: Option<Duration>,
-    /// The time that is left of the window.
-    pub(crate) resets: Option<Duration>,
-    /// All that is known of the limit.
-    pub(crate) allowance: Option<Allowance>,
-}
-
-/// Reads a 429 whose [`outcome`] is to be retried `after` this time.
-pub(crate) fn rate_refusal(
-    answer: &Answer,
-    now: SystemTime,
-    after: Option<Duration>,
-) -> RateRefusal {
-    RateRefusal {
-        after,
-        resets: window_left(answer, now),
-        allowance: allowance(answer, now),
-    }
-}
-
-/// How much of the rate limit's window is left, if the answer says when it ends and that is no more than a minute away.
-fn window_left(answer: &Answer, now: SystemTime) -> Option<Duration> {
-    let ends = answer.headers.get("x-ratelimit-reset")?;
-    let ends = Duration::from_secs(ends.to_str().ok()?.trim().parse().ok()?);
-    let left = ends.checked_sub(server_time(&answer.headers, now))?;
-    (!left.is_zero() && left <= RATE_WINDOW + TRUSTED_SKEW).then(|| left.min(RATE_WINDOW))
-}
-
-/// Time since 1970 by our clock, or by the server's if ours is plainly wrong.
-fn server_time(headers: &HeaderMap, now: SystemTime) -> Duration {
-    let ours = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    date(headers)
-        .filter(|theirs| theirs.abs_diff(ours) > TRUSTED_SKEW)
-        .unwrap_or(ours)
-}
-
-/// How far our clock, which says `now`, is from the server's, and whether it is ahead.
-pub(crate) fn clock_skew(headers: &HeaderMap, now: SystemTime) -> Option<(bool, Duration)> {
-    let ours = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let theirs = date(headers)?;
-    Some((ours > theirs, ours.abs_diff(theirs)))
-}
-
-/// When the server says it answered, since 1970.
-fn date(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(DATE)?.to_str().ok()?;
-    http_date(text).map(Duration::from_secs)
-}
-
-fn http_date(text: &str) -> Option<u64> {
-    let date = DateTime::parse_from_rfc2822(text).ok()?;
-    u64::try_from(date.timestamp()).ok()
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! When the worker looks, and what it sends next. A value: it is given the time and chance.
 //!
-//! The worker's loop asks it and does what it says; so does the simulation of a fleet (`fleet.rs`).
+//! The worker's loop asks it and does what it says; so does the simulation of a fleet (`fleet/`).
 
 use std::time::{Duration, Instant};
 
+use super::allowance::{Allowance, RateRefusal};
 use super::destination::{Destination, Shipment};
 use super::limit::RateLimit;
 use super::pace::Why;
-use super::response::{Allowance, RateRefusal};
 use crate::queue::Signal;
 
 /// The first look after a record woke the worker comes after this part of the flush interval at the least: what is
@@ -161,6 +161,13 @@ impl Schedule {
                 destination.pause(now + told, Why::Told);
             }
         }
+    }
+
+    /// A request of this destination is sent again at once, as the server did not process it: before others, and without another
+    /// turn of the rate.
+    pub(super) fn returned(&mut self, destination: usize) {
+        self.limit.returned();
+        self.turn = destination;
     }
 
     /// A request failed in a way that will pass.

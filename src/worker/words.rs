@@ -1,6 +1,8 @@
 //! What an endpoint can do wrong, in the user's words, and what fixes it. The worker's diagnostics and the
 //! doctor say the same.
 
+mod trouble;
+
 use std::io;
 
 use reqwest::Url;
@@ -147,12 +149,19 @@ impl Words {
                     ),
                 )
             }
-            Cause::UnexpectedAnswer => Self::new(
-                format!("{host} does not answer as Axiom does: {detail}"),
-                format!(
-                    "check the address ({ADDRESS}), and whether a proxy or a login page stands before it"
-                ),
-            ),
+            Cause::UnexpectedAnswer => {
+                let gateway = if detail.starts_with("HTTP 2") {
+                    "; or, if a gateway that passes records on to Axiom is meant to answer here, say so (AXIOM_GATEWAY=true or .gateway(true))"
+                } else {
+                    ""
+                };
+                Self::new(
+                    format!("{host} does not answer as Axiom does: {detail}"),
+                    format!(
+                        "check the address ({ADDRESS}), and whether a proxy or a login page stands before it{gateway}"
+                    ),
+                )
+            }
             Cause::Warning => Self::new(
                 format!("{name}: {detail}"),
                 "see the dataset's schema in Axiom",

@@ -16,9 +16,16 @@ use crate::relay::{listen, read_request};
 /// A refusal is not probed again within this time (the pause is 30 s).
 const WHILE: Duration = Duration::from_secs(1);
 
-/// An endpoint that reads bodies and answers with this status line and no body. Returns its address, the bodies it took,
+/// An endpoint that reads bodies and answers with this status line and no body. Returns its address, the records it took,
 /// and the first head.
 fn gateway(status: &'static str) -> (String, Arc<AtomicU64>, Arc<Mutex<String>>) {
+    gateway_that_says(status, "")
+}
+
+fn gateway_that_says(
+    status: &'static str,
+    says: &'static str,
+) -> (String, Arc<AtomicU64>, Arc<Mutex<String>>) {
     let lines = Arc::new(AtomicU64::new(0));
     let head = Arc::new(Mutex::new(String::new()));
     let (seen, first) = (Arc::clone(&lines), Arc::clone(&head));
@@ -31,7 +38,8 @@ fn gateway(status: &'static str) -> (String, Arc<AtomicU64>, Arc<Mutex<String>>)
             assert_eq!(records, labelled, "{body}");
             seen.fetch_add(records as u64, Ordering::SeqCst);
             first.lock().unwrap().push_str(&request.head);
-            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+            let length = says.len();
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{says}");
             // A client that went away is no concern of ours.
             if client.write_all(answer.as_bytes()).is_err() {
                 return;
@@ -74,6 +82,37 @@ fn a_status_without_a_body_is_a_success_where_a_gateway_stands_before_axiom() {
         );
         program.guard.shutdown(LONG).unwrap();
     }
+}
+
+#[test]
+fn what_a_gateway_says_of_its_own_is_a_success_and_nothing_is_sent_twice() {
+    for says in [
+        "ok\n",
+        "<html>thank you</html>",
+        r#"{"text":"Success","code":0}"#,
+    ] {
+        let (url, taken, _) = gateway_that_says("200 OK", says);
+        let program = Program::with(&url, |builder| behind(builder, &url));
+        program.record(0..1_000);
+        let stats = program.flush().unwrap();
+        assert_eq!((stats.delivered(), stats.retried()), (1_000, 0), "{says}");
+        assert_eq!(taken.load(Ordering::SeqCst), 1_000, "{says}");
+        assert_eq!(program.said.causes(), [], "{says}");
+        program.guard.shutdown(LONG).unwrap();
+    }
+}
+
+#[test]
+fn a_gateway_that_passes_on_axioms_own_answer_is_believed() {
+    let server = server();
+    server.fault(Fault::fail_events(3));
+    let program = Program::with(server.url(), |builder| builder.gateway(true));
+    program.record(0..1_000);
+    let error = program.flush().unwrap_err();
+    let stats = error.stats();
+    assert_eq!((stats.delivered(), stats.retried()), (997, 0));
+    assert_eq!(stats.dropped_for(DropReason::Rejected), 3);
+    program.guard.shutdown(LONG).unwrap();
 }
 
 #[test]
@@ -128,7 +167,7 @@ fn without_the_option_it_is_a_refusal_that_is_said_once_and_probed_slowly() {
 fn a_gateway_in_trouble_is_treated_as_axiom_in_trouble_is() {
     let server = server();
     server.fault(Fault::status(503).body(""));
-    server.fault(Fault::garbage("<html>log in</html>"));
+    server.fault(Fault::status(502).body("<html>Bad Gateway</html>"));
     let program = Program::with(server.url(), |builder| builder.gateway(true));
     program.record(0..1_000);
     program.flush().unwrap();

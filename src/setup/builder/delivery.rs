@@ -25,9 +25,10 @@ impl Builder {
     /// The address is that of a gateway which passes the records on to Axiom, such as Vector or Fluent Bit. Off by
     /// default; variable `AXIOM_GATEWAY` (`true` or `false`).
     ///
-    /// Axiom answers how many records it took. A gateway answers with a status and no body (200, 201, 202, 204), which then
-    /// counts as a success for all of them. Without this option such an answer is a refusal: the records wait, one
-    /// request is made in 30 seconds, and the diagnostics say once how to mend it.
+    /// Axiom answers how many records it took. A gateway answers with a status of success (200, 201, 202, 204), and with no body or one of
+    /// its own, which then counts as a success for all of them; Axiom's own counts are believed where a gateway passes
+    /// them on. Without this option such an answer is none: the records wait, one request is made in 30 seconds if there was no
+    /// body, or after a backoff if there was another than Axiom's, and the diagnostics say once how to mend it.
     ///
     /// Tags and the resource then travel in the records ([`tags_in_records`](Self::tags_in_records)): a gateway does not pass
     /// on the header that they travel in otherwise. What becomes of a record behind the gateway, the layer does not learn;

@@ -520,7 +520,7 @@ fn what_is_left_at_the_end_is_dropped_for_the_reason_that_explains_it() {
     ] {
         let mut bench = Bench::new(25_000);
         let shipment = bench.next().unwrap();
-        bench.destination.attempt_lost(shipment);
+        bench.destination.sent_again(shipment);
         if let Some(why) = why {
             bench
                 .destination
@@ -624,7 +624,7 @@ fn what_was_not_processed_goes_again_at_once_three_times_while_nothing_gets_thro
                     let mut other = Shipment::new(Batch::default(), Kind::Ordinary);
                     other.attempt = shipment.attempt + 1;
                     bench.destination.delivered(other, 0);
-                    bench.destination.attempt_lost(shipment);
+                    bench.destination.sent_again(shipment);
                     break;
                 }
             }

@@ -34,6 +34,8 @@ struct Scenario {
     batch: u32,
     /// The workers after so many of them are quiet: one record a minute.
     busy: usize,
+    /// Until then all of them are.
+    busy_from: Duration,
     datasets: usize,
     flush_interval: Duration,
     endpoint: endpoint::Rules,
@@ -54,6 +56,7 @@ impl Default for Scenario {
             load: Load::Every(Duration::from_secs(1)),
             batch: 5,
             busy: usize::MAX,
+            busy_from: Duration::ZERO,
             datasets: 1,
             flush_interval: Duration::from_secs(1),
             endpoint: endpoint::Rules::default(),

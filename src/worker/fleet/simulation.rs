@@ -10,6 +10,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use reqwest::Url;
 
+use super::super::allowance;
 use super::super::batch::Limits;
 use super::super::destination::{Destination, Shipment};
 use super::super::response::{self, Answer, Outcome, Peer};
@@ -234,16 +235,23 @@ impl Simulation {
         if is_first && self.scenario.restart.is_some_and(|at| at == self.now) {
             return;
         }
-        let every = match self.scenario.load {
-            _ if worker.is_quiet => MINUTE,
-            Load::Every(every) => every,
-            Load::Together => MINUTE,
-        };
         let phase = match self.scenario.load {
             Load::Every(_) if is_first => worker.random.random::<f64>(),
             _ => 1.0,
         };
-        self.plan(self.now + every.mul_f64(phase), number, What::Record);
+        let busy_from = self.scenario.busy_from;
+        let next = match self.scenario.load {
+            Load::Every(every) if !worker.is_quiet && self.now >= busy_from => every,
+            // Not all at once.
+            Load::Every(every) if !worker.is_quiet => {
+                let busy = busy_from + every.mul_f64(worker.random.random());
+                let quiet = self.now + MINUTE.mul_f64(phase);
+                self.plan(quiet.min(busy), number, What::Record);
+                return;
+            }
+            _ => MINUTE,
+        };
+        self.plan(self.now + next.mul_f64(phase), number, What::Record);
     }
 
     /// The loop of `Worker::run`, once.
@@ -335,7 +343,7 @@ impl Simulation {
         let sent = flight.shipment.batch.events();
         match response::outcome(&answer, sent, clock, Peer::Axiom) {
             Outcome::Accepted { failed, .. } => {
-                let allowance = response::allowance(&answer, clock);
+                let allowance = allowance::read(&answer, clock);
                 worker.schedule.accepted(now, allowance, random);
                 destination.delivered(flight.shipment, failed);
             }
@@ -343,7 +351,7 @@ impl Simulation {
                 worker.has_failed = true;
                 destination.failed(flight.shipment, flight.started, now, after, random);
                 if cause == Cause::RateLimited {
-                    let refusal = response::rate_refusal(&answer, clock, after);
+                    let refusal = allowance::refusal(&answer, clock, after);
                     let all = &mut worker.destinations;
                     let random = worker.random.random();
                     worker.schedule.limited(now, all, refusal, random);

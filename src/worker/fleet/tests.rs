@@ -23,6 +23,8 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The second minute of the limit begins.
 const WINDOW: Duration = Duration::from_secs(30);
 const OUTAGE: (Duration, Duration) = (Duration::from_secs(90), Duration::from_secs(6 * 60 + 30));
+/// 55 seconds into a window: what is left of the limit lasts into the next.
+const BUSY_FROM: Duration = Duration::from_secs(30 * 60 + 25);
 const RESTART: Duration = Duration::from_secs(2 * 60);
 
 /// Ten times as many flush intervals as the limit allows requests, and twice as many events as fit.
@@ -41,6 +43,16 @@ fn with_headers(headers: Headers) -> Scenario {
             ..Rules::default()
         },
         ..overload()
+    }
+}
+
+/// Long quiet, then over the limit.
+fn quiet_then_busy(headers: Headers) -> Scenario {
+    Scenario {
+        busy_from: BUSY_FROM,
+        counted_from: BUSY_FROM + 2 * MINUTE,
+        lasts: BUSY_FROM + 6 * MINUTE,
+        ..with_headers(headers)
     }
 }
 
@@ -132,6 +144,9 @@ fn plain(scenario: Scenario) -> Scenario {
 static OVERLOAD: LazyLock<Figures> = LazyLock::new(|| run(&overload()));
 static RESET_ONLY: LazyLock<Figures> = LazyLock::new(|| run(&with_headers(Headers::Reset)));
 static NO_HEADERS: LazyLock<Figures> = LazyLock::new(|| run(&with_headers(Headers::None)));
+static QUIET_THEN_BUSY: LazyLock<Figures> = LazyLock::new(|| run(&quiet_then_busy(Headers::Reset)));
+static QUIET_THEN_BUSY_NO_HEADERS: LazyLock<Figures> =
+    LazyLock::new(|| run(&quiet_then_busy(Headers::None)));
 static AFTER_OUTAGE: LazyLock<Figures> = LazyLock::new(|| run(&outage()));
 static DEPLOY: LazyLock<Figures> = LazyLock::new(|| run(&deploy()));
 static BUSY: LazyLock<Figures> = LazyLock::new(|| run(&busy_under_the_limit()));
@@ -174,6 +189,12 @@ fn the_end_of_a_429_window_brings_no_burst() {
 fn without_the_header_that_says_what_is_left_a_fleet_learns_from_429s() {
     behaves(&RESET_ONLY);
     behaves(&NO_HEADERS);
+}
+
+#[test]
+fn a_fleet_that_was_quiet_for_long_is_not_slowed_down_to_what_it_needed_then() {
+    behaves(&QUIET_THEN_BUSY);
+    behaves(&QUIET_THEN_BUSY_NO_HEADERS);
 }
 
 #[test]
@@ -295,6 +316,16 @@ fn tables() {
             "over the limit, no headers at all",
             with_headers(Headers::None),
             &NO_HEADERS,
+        ),
+        (
+            "quiet for half an hour, then over the limit, reset on 429 only",
+            quiet_then_busy(Headers::Reset),
+            &QUIET_THEN_BUSY,
+        ),
+        (
+            "the same, no headers at all",
+            quiet_then_busy(Headers::None),
+            &QUIET_THEN_BUSY_NO_HEADERS,
         ),
         (
             "four minutes after an outage of five",

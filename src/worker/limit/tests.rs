@@ -150,7 +150,7 @@ fn refused_again_and_again_without_any_number_they_spread_further() {
     let mut bench = Bench::new();
     let mut waits = Vec::new();
     for _ in 0..10 {
-        bench.limit.next = None;
+        bench.limit.hold = None;
         bench.refused(refusal(1, None), 1.0);
         waits.push(bench.wait());
     }
@@ -174,6 +174,42 @@ fn without_the_numbers_each_sends_as_many_as_got_through() {
     bench.limit.accepted(bench.now, None, SECOND, 0.5);
     let rate = bench.limit.rate.unwrap();
     assert!(rate > 0.11 && rate < 0.2, "{rate}");
+}
+
+#[test]
+fn a_429_after_a_quiet_time_slows_down_to_what_got_through_of_late_not_to_what_was_needed_before() {
+    for hours in [0, 1, 10] {
+        let mut bench = Bench::new();
+        let mut accepted = |every: Duration, times: u32| {
+            for _ in 0..times {
+                bench.limit.sent(bench.now, 0.5);
+                bench.limit.accepted(bench.now, None, SECOND, 0.5);
+                bench.now += every;
+            }
+        };
+        accepted(WINDOW, 60 * hours);
+        accepted(SECOND / 2, 20);
+        bench.refused(refusal(30, None), 0.5);
+        // 20 got through in the last minute; of a process that has just started it is known that its window ends in 30 s.
+        let rate = bench.limit.rate.unwrap();
+        assert!(
+            (20.0 / 60.0..=0.5).contains(&rate),
+            "{rate} after {hours} h"
+        );
+    }
+}
+
+#[test]
+fn the_first_busy_request_after_a_quiet_time_may_be_refused_without_slowing_it_down_for_minutes() {
+    let mut bench = Bench::new();
+    for _ in 0..600 {
+        bench.limit.sent(bench.now, 0.5);
+        bench.limit.accepted(bench.now, None, SECOND, 0.5);
+        bench.now += WINDOW;
+    }
+    bench.refused(refusal(30, None), 0.5);
+    // As slow as a worker without a rate begins where the numbers are known.
+    assert!(bench.limit.rate >= Some(0.125), "{:?}", bench.limit.rate);
 }
 
 #[test]
@@ -208,6 +244,36 @@ fn whoever_waits_for_delivery_cuts_the_wait_short_for_one_request() {
     bench.now += HURRY_EVERY;
     bench.limit.hurry(bench.now);
     assert!(bench.limit.may_send(bench.now));
+}
+
+#[test]
+fn what_was_not_processed_has_had_its_turn_and_waits_for_the_end_of_a_window_only() {
+    let mut bench = Bench::new();
+    bench.accepted(20, 500);
+    bench.accepted(21, 400);
+    let wait = bench.wait();
+    assert!(wait > Duration::ZERO);
+    bench.limit.returned();
+    assert_eq!(bench.wait(), Duration::ZERO);
+    bench.limit.sent(bench.now, 0.5);
+    assert_eq!(bench.wait(), wait, "the next one waits as it would have");
+    // Nothing is left of the window.
+    bench.limit.returned();
+    let none = Some(left(0, 21));
+    bench.limit.accepted(bench.now, none, SECOND, 0.5);
+    assert!(bench.wait() >= 39 * SECOND);
+    // What comes back amid trouble waits for other reasons, and all of it is not to leave at once after that.
+    for end in [
+        |bench: &mut Bench| bench.limit.failed(bench.now),
+        |bench: &mut Bench| bench.refused(refusal(1, None), 0.5),
+    ] {
+        let mut bench = Bench::new();
+        bench.accepted(20, 500);
+        bench.accepted(21, 400);
+        bench.limit.returned();
+        end(&mut bench);
+        assert!(bench.wait() > Duration::ZERO);
+    }
 }
 
 #[test]
