@@ -1,0 +1,197 @@
+//! Storms of bad records: the search for them, and what flows beside it.
+
+use super::*;
+use crate::worker::isolate::TESTS_PER_SECOND;
+
+/// Answers every request at once and lets time pass by the pace of the search, with ordinary traffic beside it.
+#[derive(Default)]
+struct Storm {
+    tests: Vec<Instant>,
+    ordinary: u32,
+    /// The most chunks that suspects kept.
+    chunks_held: usize,
+}
+
+impl Storm {
+    /// `more`: called each 10 ms. Ends when everything is settled or after `most`.
+    fn blow(
+        bench: &mut Bench,
+        is_bad: impl Fn(usize) -> bool,
+        most: Duration,
+        mut more: impl FnMut(&mut Bench, Duration),
+    ) -> Self {
+        let (mut storm, start) = (Self::default(), bench.now);
+        while bench.now - start < most {
+            more(bench, bench.now - start);
+            while let Some(shipment) = bench.next() {
+                match shipment.kind {
+                    Kind::Test => storm.tests.push(bench.now),
+                    Kind::Ordinary => storm.ordinary += 1,
+                }
+                if seqs(&shipment).any(&is_bad) {
+                    bench.destination.unreadable(shipment, bench.now);
+                } else {
+                    bench.destination.delivered(shipment, 0);
+                }
+                let held = bench.destination.isolate.held();
+                storm.chunks_held = storm.chunks_held.max(held);
+            }
+            if bench.stats().pending() == 0 && bench.now > start + Duration::from_secs(1) {
+                break;
+            }
+            bench.pass(Duration::from_millis(10));
+        }
+        let mut seconds = storm.tests.windows(TESTS_PER_SECOND + 1);
+        assert!(
+            seconds.all(|some| some[TESTS_PER_SECOND] - some[0] >= Duration::from_secs(1)),
+            "more than {TESTS_PER_SECOND} tests in a second"
+        );
+        storm
+    }
+}
+
+fn seqs(shipment: &Shipment) -> impl Iterator<Item = usize> {
+    let body: Vec<u8> = shipment.batch.parts().flatten().copied().collect();
+    let body = String::from_utf8(body).unwrap();
+    let lines: Vec<_> = body
+        .lines()
+        .map(|line| line[7..line.len() - 1].parse().unwrap())
+        .collect();
+    lines.into_iter()
+}
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+#[test]
+fn a_thousand_bad_records_among_ten_thousand_are_found_slowly_and_no_good_one_is_dropped() {
+    // Every tenth, or the first thousand, with a good one each second beside them: it proves that others get through.
+    for step in [10, 1] {
+        let mut bench = Bench::new(10_000);
+        let start = bench.now;
+        let is_bad = |seq: usize| seq.is_multiple_of(step) && seq / step < 1_000;
+        let mut good = 0;
+        let storm = Storm::blow(&mut bench, is_bad, HOUR, |bench, passed| {
+            if step == 1 && passed.as_millis() % 1_000 == 500 {
+                bench.record(10_000..10_001);
+                good += 1;
+            }
+        });
+        println!(
+            "every {step}th of 10,000: {} tests and {} other requests in {:?}",
+            storm.tests.len(),
+            storm.ordinary,
+            bench.now - start
+        );
+        assert_eq!(
+            bench.dropped(DropReason::Rejected),
+            1_000,
+            "{}",
+            bench.stats()
+        );
+        assert_eq!(bench.stats().delivered(), 9_000 + good);
+        assert!(storm.tests.len() < 7_500, "{} tests", storm.tests.len());
+    }
+}
+
+#[test]
+fn records_that_nobody_suspects_are_not_held_up_by_the_search() {
+    let mut bench = Bench::new(10_000);
+    let is_bad = |seq: usize| seq < 10_000 && seq.is_multiple_of(10);
+    let mut next = 10_000;
+    Storm::blow(
+        &mut bench,
+        is_bad,
+        Duration::from_secs(60),
+        |bench, passed| {
+            if passed < Duration::from_millis(10) {
+                return;
+            }
+            // What was recorded before this tick is delivered by now.
+            let delivered = bench.stats().delivered() as usize;
+            assert!(delivered >= next - 10_000, "{delivered} after {passed:?}");
+            bench.record(next..next + 100);
+            next += 100;
+        },
+    );
+}
+
+#[test]
+fn storms_without_end_keep_a_fourth_of_the_queue_at_the_most_and_others_go_on() {
+    let mut bench = Bench::new(0);
+    let is_bad = |seq: usize| seq.is_multiple_of(10);
+    let mut batches = 0;
+    // A batch with bad records each second, one without each 100 ms.
+    let storm = Storm::blow(&mut bench, is_bad, HOUR / 6, |bench, passed| {
+        if passed.as_millis() % 1_000 == 0 {
+            bench.record(0..10_000);
+        } else if passed.as_millis() % 100 == 50 {
+            (0..10).for_each(|_| bench.record(1..2));
+            batches += 1;
+        }
+    });
+    let stats = bench.stats();
+    println!(
+        "ten minutes of storm: {} chunks held, {stats}",
+        storm.chunks_held
+    );
+    let batch = 10_000 * 14 / CHUNK_BYTES + 1;
+    println!("{batches} batches without a bad one");
+    assert!(
+        storm.chunks_held <= 256 / SUSPECTS_SHARE + 4 * batch,
+        "{}",
+        storm.chunks_held
+    );
+    assert!(stats.delivered() >= batches * 10, "{stats}");
+    assert_eq!(stats.dropped_for(DropReason::QueueFull), 0, "{stats}");
+    let settled = stats.delivered() + stats.dropped() + stats.pending();
+    assert_eq!(stats.recorded(), settled);
+    bench.destination.drop_all(bench.now);
+    assert_eq!(bench.stats().pending(), 0);
+}
+
+#[test]
+fn suspects_that_could_not_be_cleared_by_the_end_are_dropped_as_rejected() {
+    let mut bench = Bench::new(10_000);
+    Storm::blow(
+        &mut bench,
+        |seq| seq.is_multiple_of(10),
+        Duration::from_secs(5),
+        |_, _| {},
+    );
+    bench.destination.close(bench.now);
+    let pending = bench.stats().pending();
+    assert!(
+        pending > 0 && !bench.is_blocked(),
+        "a flush waits for the search"
+    );
+    assert_eq!(u64::from(bench.destination.drop_all(bench.now)), pending);
+    let stats = bench.stats();
+    assert_eq!(
+        stats.dropped_for(DropReason::Rejected),
+        stats.dropped(),
+        "{stats}"
+    );
+    assert_eq!(stats.pending(), 0);
+}
+
+#[test]
+fn a_test_that_fails_is_made_again_and_one_that_a_panic_took_is_forgotten() {
+    let mut bench = Bench::new(100);
+    let shipment = bench.next().unwrap();
+    bench.destination.unreadable(shipment, bench.now);
+    let test = bench.next().unwrap();
+    assert_eq!((test.kind, test.batch.events()), (Kind::Test, 50));
+    bench
+        .destination
+        .failed(test, bench.now, bench.now, None, 1.0);
+    assert!(bench.next().is_none(), "no other test meanwhile");
+    bench.pass(Duration::from_secs(1));
+    let test = bench.next().unwrap();
+    assert_eq!(test.batch.events(), 50);
+    drop(test);
+    bench.destination.restarted();
+    bench.pass(Duration::from_secs(1));
+    bench.serve_all_but(&[]);
+    assert_eq!(bench.dropped(DropReason::Internal), 50);
+    assert_eq!(bench.stats().delivered(), 50);
+}
