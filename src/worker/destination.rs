@@ -93,6 +93,8 @@ pub(crate) struct Destination {
     batcher: Batcher,
     waiting: VecDeque<Shipment>,
     pace: Pace,
+    /// What was sent last. While there is one request at a time, ordinary ones and tests take turns.
+    latest: Kind,
     isolate: Isolate,
     /// What is known of who got through.
     evidence: Evidence,
@@ -120,6 +122,7 @@ impl Destination {
             batcher: Batcher::default(),
             waiting: VecDeque::new(),
             pace: Pace::new(),
+            latest: Kind::Ordinary,
             isolate: Isolate::new(),
             evidence: Evidence::default(),
             streak: Streak::default(),
@@ -153,7 +156,8 @@ impl Destination {
         if self.streak.nothing_gets_through() && !self.pace.is_idle() {
             return None;
         }
-        let mut shipment = if self.streak.nothing_gets_through() {
+        let is_ordinary_first = self.streak.nothing_gets_through() || self.latest == Kind::Test;
+        let mut shipment = if is_ordinary_first {
             let ordinary = self.next_ordinary(may_grow);
             ordinary.or_else(|| self.next_test(now, may_grow))?
         } else {
@@ -162,11 +166,13 @@ impl Destination {
         };
         self.evidence.attempts += 1;
         shipment.attempt = self.evidence.attempts;
+        self.latest = shipment.kind;
         self.pace.launched(shipment.kind);
         Some(shipment)
     }
 
-    /// A test takes no place from ordinary requests, and they none from it.
+    /// A test takes no place among the requests under way from ordinary ones, and they none from it. Where the rate
+    /// limit allows one request after the other, neither has two turns if the other has something to send.
     fn next_test(&mut self, now: Instant, may_grow: bool) -> Option<Shipment> {
         // In trouble that has nothing to do with records, the endpoint is not asked about records.
         let is_failing = self.pace.is_failing() && !self.pace.is_idle();

@@ -7,6 +7,8 @@ use super::*;
 use crate::queue::{CHUNK_BYTES, Overflow, Signal};
 use crate::report::{Counters, Stats};
 use crate::worker::pace::{MAX_IN_FLIGHT, SHUTDOWN_WAIT};
+use crate::worker::response::RateRefusal;
+use crate::worker::schedule::Schedule;
 
 const LIMITS: Limits = Limits {
     max_events: 10_000,
@@ -14,6 +16,7 @@ const LIMITS: Limits = Limits {
 };
 
 struct Bench {
+    schedule: Schedule,
     destination: Destination,
     counters: Arc<Counters>,
     now: Instant,
@@ -31,6 +34,7 @@ impl Bench {
         );
         let url = Url::parse("http://127.0.0.1/").unwrap();
         let mut bench = Self {
+            schedule: Schedule::new(Duration::from_secs(1)),
             destination: Destination::new("logs".into(), url, queue, LIMITS),
             counters,
             now: Instant::now(),
@@ -60,7 +64,23 @@ impl Bench {
     }
 
     fn next(&mut self) -> Option<Shipment> {
-        self.destination.next(self.now, true)
+        let all = std::slice::from_mut(&mut self.destination);
+        let next = self.schedule.next(self.now, all, |_| true, 0.5);
+        next.map(|(_, shipment)| shipment)
+    }
+
+    /// From now on the rate limit allows so many requests a minute, each after the same time.
+    fn ration(&mut self, requests: u32) {
+        for _ in 0..requests {
+            self.schedule.accepted(self.now, None, 0.5);
+        }
+        let refusal = RateRefusal {
+            after: None,
+            resets: None,
+            allowance: None,
+        };
+        let all = std::slice::from_mut(&mut self.destination);
+        self.schedule.limited(self.now, all, refusal, 0.5);
     }
 
     /// The same, if need be after the wait that the pace of the search asks for.

@@ -60,6 +60,7 @@ fn seqs(shipment: &Shipment) -> impl Iterator<Item = usize> {
     lines.into_iter()
 }
 
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 #[test]
@@ -98,21 +99,16 @@ fn records_that_nobody_suspects_are_not_held_up_by_the_search() {
     let mut bench = Bench::new(10_000);
     let is_bad = |seq: usize| seq < 10_000 && seq.is_multiple_of(10);
     let mut next = 10_000;
-    Storm::blow(
-        &mut bench,
-        is_bad,
-        Duration::from_secs(60),
-        |bench, passed| {
-            if passed < Duration::from_millis(10) {
-                return;
-            }
-            // What was recorded before this tick is delivered by now.
-            let delivered = bench.stats().delivered() as usize;
-            assert!(delivered >= next - 10_000, "{delivered} after {passed:?}");
-            bench.record(next..next + 100);
-            next += 100;
-        },
-    );
+    Storm::blow(&mut bench, is_bad, MINUTE, |bench, passed| {
+        if passed < Duration::from_millis(10) {
+            return;
+        }
+        // What was recorded before this tick is delivered by now.
+        let delivered = bench.stats().delivered() as usize;
+        assert!(delivered >= next - 10_000, "{delivered} after {passed:?}");
+        bench.record(next..next + 100);
+        next += 100;
+    });
 }
 
 #[test]
@@ -194,4 +190,21 @@ fn a_test_that_fails_is_made_again_and_one_that_a_panic_took_is_forgotten() {
     bench.serve_all_but(&[]);
     assert_eq!(bench.dropped(DropReason::Internal), 50);
     assert_eq!(bench.stats().delivered(), 50);
+}
+
+#[test]
+fn while_requests_are_rationed_the_search_and_other_records_take_turns() {
+    let mut bench = Bench::new(10_000);
+    bench.ration(6);
+    let is_bad = |seq: usize| seq < 10_000 && seq.is_multiple_of(10);
+    let mut next = 10_000;
+    let storm = Storm::blow(&mut bench, is_bad, 10 * MINUTE, |bench, passed| {
+        if passed.as_millis() % 1_000 == 0 {
+            bench.record(next..next + 1);
+            next += 1;
+        }
+    });
+    let tests = storm.tests.len() as u32;
+    assert_eq!(tests + storm.ordinary, 60);
+    assert!(tests.abs_diff(storm.ordinary) <= 2, "{tests} tests");
 }
