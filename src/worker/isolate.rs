@@ -349,8 +349,8 @@ impl Isolate {
 
     // Suspects.
 
-    /// Takes over an ordinary body that was refused. Suspects may keep so many chunks of the queue; beyond that the oldest
-    /// are handed back, to be given up.
+    /// Takes over an ordinary body that was refused; `charge` is what for, if it held a single record. Suspects may keep so many
+    /// chunks of the queue; beyond that the oldest are handed back, to be given up.
     pub(super) fn suspect(
         &mut self,
         batch: Batch,
@@ -359,18 +359,8 @@ impl Isolate {
         charge: Charge,
         may_hold: usize,
     ) -> Batch {
-        let mut given_up = Batch::default();
-        let mut held = self.held + batch.chunks().map(|(_, chunks)| chunks).sum::<usize>();
-        while held > may_hold
-            && let Some(oldest) = self.unknown.take_chunk()
-        {
-            held -= oldest
-                .chunks()
-                .map(|(_, chunks)| chunks)
-                .sum::<usize>()
-                .min(held);
-            given_up.append(oldest);
-        }
+        let chunks: usize = batch.chunks().map(|(_, chunks)| chunks).sum();
+        let given_up = self.make_room(evidence, may_hold.saturating_sub(chunks));
         if batch.events() == 1 {
             self.wait_for_proof(batch, now, evidence, charge);
         } else if self.test.is_none() && self.guilty.events() == 0 && self.unknown.events() == 0 {
@@ -384,16 +374,21 @@ impl Isolate {
         given_up
     }
 
-    /// A record that was refused alone, but not as a test.
-    pub(super) fn suspect_one(
-        &mut self,
-        batch: Batch,
-        now: Instant,
-        evidence: Evidence,
-        charge: Charge,
-    ) {
-        self.wait_for_proof(batch, now, evidence, charge);
-        self.weigh();
+    /// Hands back suspects until the others keep no more than so many chunks: first those that were refused alone while others got
+    /// through, then those of which nothing is known. Without a proof, none of the former is given up.
+    fn make_room(&mut self, evidence: Evidence, may_hold: usize) -> Batch {
+        let mut given_up = Batch::default();
+        while self.held > may_hold {
+            let proven = self.lone.iter().position(|lone| lone.has_proof(evidence));
+            let lone = proven.and_then(|at| self.lone.remove(at));
+            let oldest = lone.map(|lone| lone.batch);
+            let Some(oldest) = oldest.or_else(|| self.unknown.take_chunk()) else {
+                break;
+            };
+            given_up.append(oldest);
+            self.weigh();
+        }
+        given_up
     }
 
     fn weigh(&mut self) {

@@ -52,15 +52,11 @@ impl Destination {
                 self.isolate.came_back(shipment.batch);
                 Found::Nothing
             }
-            // Smaller ones of the same body have got through since.
+            // A request begun after its body was halved was accepted.
             (Kind::Ordinary, true) if !is_modest && self.is_passed_by(&shipment) => {
                 Found::Culprit(shipment.batch, charge.reason)
             }
-            (Kind::Ordinary, true) => {
-                let batch = shipment.batch;
-                self.isolate.suspect_one(batch, now, self.evidence, charge);
-                Found::Nothing
-            }
+            (Kind::Ordinary, true) => return self.suspect(shipment, charge, now),
             (Kind::Ordinary, false) => {
                 self.halve(shipment);
                 Found::Nothing
@@ -73,17 +69,23 @@ impl Destination {
     pub(crate) fn unreadable(&mut self, shipment: Shipment, now: Instant) -> Verdict {
         let (kind, attempt) = (shipment.kind, shipment.attempt);
         self.pace.landed(kind);
-        let (evidence, charge) = (self.evidence, Charge::UNREADABLE);
-        if kind == Kind::Test {
-            let found = self.isolate.refused(shipment.batch, now, evidence, charge);
-            return self.conclude(kind, attempt, found, now);
+        if kind == Kind::Ordinary {
+            return self.suspect(shipment, Charge::UNREADABLE, now);
         }
+        let (batch, charge) = (shipment.batch, Charge::UNREADABLE);
+        let found = self.isolate.refused(batch, now, self.evidence, charge);
+        self.conclude(kind, attempt, found, now)
+    }
+
+    /// Makes suspects of the records of an ordinary body.
+    fn suspect(&mut self, shipment: Shipment, charge: Charge, now: Instant) -> Verdict {
+        let (kind, attempt, batch) = (shipment.kind, shipment.attempt, shipment.batch);
         // Nobody is given up while nothing gets through.
         let may_hold = match self.streak.ordinary() {
             0 => self.may_hold(),
             _ => usize::MAX,
         };
-        let batch = shipment.batch;
+        let evidence = self.evidence;
         let given_up = self.isolate.suspect(batch, now, evidence, charge, may_hold);
         let verdict = self.conclude(kind, attempt, Found::Nothing, now);
         // One refusal is that of a record. Several in a row may be everything's.

@@ -15,6 +15,9 @@ const LIMITS: Limits = Limits {
     max_bytes: 4 << 20,
 };
 
+/// Chunks of the queue.
+const CHUNKS: usize = 256;
+
 struct Bench {
     schedule: Schedule,
     destination: Destination,
@@ -26,7 +29,7 @@ impl Bench {
     fn new(events: usize) -> Self {
         let counters = Arc::new(Counters::default());
         let queue = Queue::new(
-            256 * CHUNK_BYTES,
+            CHUNKS * CHUNK_BYTES,
             Overflow::DropNewest,
             LIMITS.max_bytes,
             Arc::new(Signal::default()),

@@ -12,11 +12,32 @@ struct Storm {
     chunks_held: usize,
 }
 
+/// What the endpoint makes of a body.
+enum Says {
+    Taken,
+    Unreadable,
+    TooLarge,
+}
+
 impl Storm {
-    /// `more`: called each 10 ms. Ends when everything is settled or after `most`.
+    /// An endpoint that can not read any body with a bad record.
     fn blow(
         bench: &mut Bench,
         is_bad: impl Fn(usize) -> bool,
+        most: Duration,
+        more: impl FnMut(&mut Bench, Duration),
+    ) -> Self {
+        let says = |shipment: &Shipment| match seqs(shipment).any(&is_bad) {
+            true => Says::Unreadable,
+            false => Says::Taken,
+        };
+        Self::blow_at(bench, says, most, more)
+    }
+
+    /// `more`: called each 10 ms. Ends when everything is settled or after `most`.
+    fn blow_at(
+        bench: &mut Bench,
+        endpoint: impl Fn(&Shipment) -> Says,
         most: Duration,
         mut more: impl FnMut(&mut Bench, Duration),
     ) -> Self {
@@ -28,10 +49,14 @@ impl Storm {
                     Kind::Test => storm.tests.push(bench.now),
                     Kind::Ordinary => storm.ordinary += 1,
                 }
-                if seqs(&shipment).any(&is_bad) {
-                    bench.destination.unreadable(shipment, bench.now);
-                } else {
-                    bench.destination.delivered(shipment, 0);
+                match endpoint(&shipment) {
+                    Says::Taken => bench.destination.delivered(shipment, 0),
+                    Says::Unreadable => {
+                        bench.destination.unreadable(shipment, bench.now);
+                    }
+                    Says::TooLarge => {
+                        bench.too_large(shipment);
+                    }
                 }
                 let held = bench.destination.isolate.held();
                 storm.chunks_held = storm.chunks_held.max(held);
@@ -133,7 +158,7 @@ fn storms_without_end_keep_a_fourth_of_the_queue_at_the_most_and_others_go_on() 
     let batch = 10_000 * 14 / CHUNK_BYTES + 1;
     println!("{batches} batches without a bad one");
     assert!(
-        storm.chunks_held <= 256 / SUSPECTS_SHARE + 4 * batch,
+        storm.chunks_held <= CHUNKS / SUSPECTS_SHARE + 4 * batch,
         "{}",
         storm.chunks_held
     );
@@ -207,4 +232,32 @@ fn while_requests_are_rationed_the_search_and_other_records_take_turns() {
     let tests = storm.tests.len() as u32;
     assert_eq!(tests + storm.ordinary, 60);
     assert!(tests.abs_diff(storm.ordinary) <= 2, "{tests} tests");
+}
+
+#[test]
+fn records_that_were_refused_alone_keep_a_fourth_of_the_queue_at_the_most() {
+    for says in [|| Says::Unreadable, || Says::TooLarge] {
+        let mut bench = Bench::new(0);
+        let endpoint = |shipment: &Shipment| match seqs(shipment).any(|seq| seq == 0) {
+            true => says(),
+            false => Says::Taken,
+        };
+        // Bodies of one record: ten bad ones and ten good ones a second.
+        let mut good = 0;
+        let storm = Storm::blow_at(&mut bench, endpoint, 2 * MINUTE, |bench, passed| {
+            match passed.as_millis() % 100 {
+                0 => bench.record(0..1),
+                50 => {
+                    bench.record(1..2);
+                    good += 1;
+                }
+                _ => {}
+            }
+        });
+        let stats = bench.stats();
+        assert_eq!(stats.dropped_for(DropReason::QueueFull), 0, "{stats}");
+        assert_eq!(stats.delivered(), good, "{stats}");
+        let held = storm.chunks_held;
+        assert!(held <= CHUNKS / SUSPECTS_SHARE, "{held} chunks");
+    }
 }
