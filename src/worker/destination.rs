@@ -179,7 +179,11 @@ impl Destination {
         if !may_grow || is_failing {
             return None;
         }
-        let limits = self.limits();
+        // Whether larger bodies are taken by now, ordinary ones find out.
+        let limits = Limits {
+            max_bytes: self.size.learned(),
+            ..self.configured
+        };
         self.evidence.is_wanted = self.is_crowded() || self.streak.wants_proof();
         let batch = self.isolate.next(now, self.evidence, limits)?;
         Some(Shipment::new(batch, Kind::Test))

@@ -298,9 +298,11 @@ impl Isolate {
         found
     }
 
-    /// The test under way came back for a reason that says nothing of its records: they are as unknown as before.
-    pub(super) fn came_back(&mut self, batch: Batch) {
+    /// The test under way was too large, which says nothing of its records: they are as unknown as before. The next one takes
+    /// fewer, so that it is another one even if no size limit was learned.
+    pub(super) fn was_too_large(&mut self, batch: Batch) {
         self.test = None;
+        self.stride = (batch.events() / 2).max(1);
         self.acquit();
         self.unknown.prepend(batch);
         self.weigh();

@@ -49,7 +49,7 @@ impl Destination {
                 .refused(shipment.batch, now, self.evidence, charge),
             // Its size says nothing of its records.
             (Kind::Test, false) => {
-                self.isolate.came_back(shipment.batch);
+                self.isolate.was_too_large(shipment.batch);
                 Found::Nothing
             }
             // A request begun after its body was halved was accepted.

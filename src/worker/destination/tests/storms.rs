@@ -8,6 +8,8 @@ use crate::worker::isolate::TESTS_PER_SECOND;
 struct Storm {
     tests: Vec<Instant>,
     ordinary: u32,
+    /// Tests that were refused for their size.
+    too_large: usize,
     /// The most chunks that suspects kept.
     chunks_held: usize,
 }
@@ -55,6 +57,7 @@ impl Storm {
                         bench.destination.unreadable(shipment, bench.now);
                     }
                     Says::TooLarge => {
+                        storm.too_large += usize::from(shipment.kind == Kind::Test);
                         bench.too_large(shipment);
                     }
                 }
@@ -260,4 +263,55 @@ fn records_that_were_refused_alone_keep_a_fourth_of_the_queue_at_the_most() {
         let held = storm.chunks_held;
         assert!(held <= CHUNKS / SUSPECTS_SHARE, "{held} chunks");
     }
+}
+
+#[test]
+fn the_search_does_not_try_whether_larger_bodies_are_taken_by_now() {
+    let mut bench = Bench::new(0);
+    bench.record(12_000..12_000 + 9_600);
+    // Of each body that fits, the first or the last is bad.
+    let is_bad = |seq: usize| [0, 2_399].contains(&(seq % 2_400));
+    let endpoint = |shipment: &Shipment| {
+        if shipment.batch.bytes() > 20_000 {
+            Says::TooLarge
+        } else if seqs(shipment).any(is_bad) {
+            Says::Unreadable
+        } else {
+            Says::Taken
+        }
+    };
+    let storm = Storm::blow_at(&mut bench, endpoint, HOUR, |_, _| {});
+    println!("{} tests", storm.tests.len());
+    let stats = bench.stats();
+    assert_eq!(stats.dropped_for(DropReason::Rejected), 8, "{stats}");
+    assert_eq!(stats.delivered(), 9_600 - 8, "{stats}");
+    assert_eq!(storm.too_large, 0, "of {} tests", storm.tests.len());
+}
+
+#[test]
+fn a_test_that_is_too_large_though_others_of_its_size_are_not_is_made_smaller() {
+    let mut bench = Bench::new(500);
+    let endpoint = |shipment: &Shipment| {
+        if seqs(shipment).any(|seq| seq == 321) {
+            Says::TooLarge
+        } else if seqs(shipment).any(|seq| seq < 500 && seq.is_multiple_of(100)) {
+            Says::Unreadable
+        } else {
+            Says::Taken
+        }
+    };
+    // The first body is refused for the records that can not be read.
+    let first = bench.next().unwrap();
+    bench.destination.unreadable(first, bench.now);
+    let storm = Storm::blow_at(&mut bench, endpoint, MINUTE, |bench, passed| {
+        if passed.as_millis() % 100 == 0 {
+            bench.record(1_000..2_000);
+        }
+    });
+    println!("{} tests", storm.tests.len());
+    let stats = bench.stats();
+    assert_eq!(stats.dropped_for(DropReason::Rejected), 5, "{stats}");
+    assert_eq!(stats.dropped_for(DropReason::TooLarge), 1, "{stats}");
+    let (refused, tests) = (storm.too_large, storm.tests.len());
+    assert!(refused < 20, "{refused} of {tests} tests");
 }
