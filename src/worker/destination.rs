@@ -420,7 +420,8 @@ impl Destination {
     /// Nothing can be done but wait for somebody to mend something.
     pub(crate) fn is_blocked(&self, now: Instant) -> bool {
         let is_paused = matches!(self.paused(now), Some(Why::Refused | Why::Quota));
-        self.pace.is_idle() && is_paused || !self.due && self.waits_for_others(now)
+        let has_more = self.due && !self.is_crowded();
+        self.pace.is_idle() && is_paused || !has_more && self.waits_for_others(now)
     }
 
     /// Whether there is nothing to do but wait for a record that a producer is just now appending.
@@ -478,7 +479,10 @@ impl Destination {
             Some(Why::Quota) => Some(DropReason::Quota),
             _ => None,
         };
-        let reason = refused.unwrap_or(DropReason::Shutdown);
+        let reason = refused.unwrap_or(match self.is_crowded() {
+            true => DropReason::Refused,
+            false => DropReason::Shutdown,
+        });
         self.queue.end();
         let mut events = 0;
         let mut drop = |batch: Batch, reason| {

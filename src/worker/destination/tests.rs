@@ -27,9 +27,13 @@ struct Bench {
 
 impl Bench {
     fn new(events: usize) -> Self {
+        Self::with_queue(CHUNKS, events)
+    }
+
+    fn with_queue(chunks: usize, events: usize) -> Self {
         let counters = Arc::new(Counters::default());
         let queue = Queue::new(
-            CHUNKS * CHUNK_BYTES,
+            chunks * CHUNK_BYTES,
             Overflow::DropNewest,
             LIMITS.max_bytes,
             Arc::new(Signal::default()),

@@ -315,3 +315,23 @@ fn a_test_that_is_too_large_though_others_of_its_size_are_not_is_made_smaller() 
     let (refused, tests) = (storm.too_large, storm.tests.len());
     assert!(refused < 20, "{refused} of {tests} tests");
 }
+
+#[test]
+fn where_everything_is_refused_a_busy_program_learns_at_once_that_delivery_is_blocked() {
+    // With this queue, two bodies are as many suspects as may be.
+    let mut bench = Bench::with_queue(16, 0);
+    Storm::blow(
+        &mut bench,
+        |_| true,
+        Duration::from_secs(50),
+        |bench, _| bench.record(0..100),
+    );
+    bench.destination.hurry(bench.now);
+    assert!(bench.is_blocked());
+    bench.destination.close(bench.now);
+    assert!(bench.is_blocked());
+    bench.destination.drop_all(bench.now);
+    let stats = bench.stats();
+    assert_eq!(stats.dropped_for(DropReason::Shutdown), 0, "{stats}");
+    assert!(stats.dropped_for(DropReason::Refused) > 0, "{stats}");
+}
