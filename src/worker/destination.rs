@@ -92,6 +92,8 @@ pub(crate) struct Destination {
     size: Size,
     batcher: Batcher,
     waiting: VecDeque<Shipment>,
+    /// The test that is to be made again.
+    returned: Option<Shipment>,
     pace: Pace,
     /// What was sent last. While there is one request at a time, ordinary ones and tests take turns.
     latest: Kind,
@@ -121,6 +123,7 @@ impl Destination {
             size: Size::new(limits.max_bytes),
             batcher: Batcher::default(),
             waiting: VecDeque::new(),
+            returned: None,
             pace: Pace::new(),
             latest: Kind::Ordinary,
             isolate: Isolate::new(),
@@ -176,7 +179,13 @@ impl Destination {
     fn next_test(&mut self, now: Instant, may_grow: bool) -> Option<Shipment> {
         // In trouble that has nothing to do with records, the endpoint is not asked about records.
         let is_failing = self.pace.is_failing() && !self.pace.is_idle();
-        if !may_grow || is_failing {
+        if is_failing {
+            return None;
+        }
+        if self.returned.is_some() {
+            return self.returned.take_if(|_| self.isolate.repeats(now));
+        }
+        if !may_grow {
             return None;
         }
         // Whether larger bodies are taken by now, ordinary ones find out.
@@ -202,10 +211,7 @@ impl Destination {
 
     /// A batch made before a size limit was learned is cut to it.
     fn within_limit(&mut self, mut shipment: Shipment) -> Shipment {
-        if shipment.batch.bytes() <= self.size.learned()
-            || shipment.batch.events() == 1
-            || shipment.kind == Kind::Test
-        {
+        if shipment.batch.bytes() <= self.size.learned() || shipment.batch.events() == 1 {
             return shipment;
         }
         let first = shipment.batch.take(self.limits());
@@ -360,14 +366,16 @@ impl Destination {
 
     fn sent_again(&mut self, shipment: Shipment) {
         self.pace.landed(shipment.kind);
-        self.waiting.push_front(shipment);
+        match shipment.kind {
+            Kind::Ordinary => self.waiting.push_front(shipment),
+            Kind::Test => self.returned = Some(shipment),
+        }
     }
 
     /// The batch in hand went with the panic, and was counted; its attempt will not come to an end.
     pub(crate) fn restarted(&mut self) {
         self.pace.none_is_under_way();
-        let mut waiting = self.waiting.iter();
-        if !waiting.any(|shipment| shipment.kind == Kind::Test) {
+        if self.returned.is_none() {
             self.isolate.abandoned();
         }
     }
@@ -402,7 +410,10 @@ impl Destination {
             self.pace.paused_until().filter(|_| self.has_work())
         } else {
             // A test that is due already waits for an answer, which wakes the worker.
-            let test = self.isolate.due_at(now, self.evidence);
+            let test = match self.returned {
+                Some(_) => Some(self.isolate.free_at(now)),
+                None => self.isolate.due_at(now, self.evidence),
+            };
             test.filter(|at| *at > now)
         };
         resumes.into_iter().chain(unheard).min()
@@ -492,7 +503,7 @@ impl Destination {
         for (batch, suspicion) in self.isolate.drain(now, self.evidence) {
             drop(batch, refused.unwrap_or(suspicion));
         }
-        for shipment in self.waiting.drain(..) {
+        for shipment in self.waiting.drain(..).chain(self.returned.take()) {
             let is_suspect = shipment.kind == Kind::Test && refused.is_none();
             let reason = if is_suspect {
                 DropReason::Rejected

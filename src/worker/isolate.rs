@@ -151,9 +151,10 @@ impl Isolate {
         self.pause = pause;
     }
 
-    /// There is nobody to look for. Suspects of the test under way are in its request.
+    /// There is nobody to look for.
     pub(super) fn is_empty(&self) -> bool {
-        self.guilty.events() == 0 && self.unknown.events() == 0 && self.lone.is_empty()
+        let is_test = self.test.is_some();
+        !is_test && self.guilty.events() == 0 && self.unknown.events() == 0 && self.lone.is_empty()
     }
 
     pub(super) fn held(&self) -> usize {
@@ -162,12 +163,26 @@ impl Isolate {
 
     // Tests.
 
+    /// From when on there may be a test, at the pace of the search.
+    pub(super) fn free_at(&self, now: Instant) -> Instant {
+        self.rate.free_at().unwrap_or(now).max(now)
+    }
+
+    /// Whether it is time to make the test under way again, which nobody has judged. If so, it is made.
+    pub(super) fn repeats(&mut self, now: Instant) -> bool {
+        let is_free = self.free_at(now) <= now;
+        if is_free {
+            self.rate.note(now);
+        }
+        is_free
+    }
+
     /// When the next test may be made, if there is one to make.
     pub(super) fn due_at(&self, now: Instant, evidence: Evidence) -> Option<Instant> {
         if self.test.is_some() || self.is_empty() {
             return None;
         }
-        let free = self.rate.free_at().unwrap_or(now).max(now);
+        let free = self.free_at(now);
         if self.lone.iter().any(|lone| lone.has_proof(evidence)) {
             return Some(free);
         }

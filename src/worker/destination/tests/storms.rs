@@ -69,13 +69,17 @@ impl Storm {
             }
             bench.pass(Duration::from_millis(10));
         }
-        let mut seconds = storm.tests.windows(TESTS_PER_SECOND + 1);
-        assert!(
-            seconds.all(|some| some[TESTS_PER_SECOND] - some[0] >= Duration::from_secs(1)),
-            "more than {TESTS_PER_SECOND} tests in a second"
-        );
+        keep_to_their_pace(&storm.tests);
         storm
     }
+}
+
+fn keep_to_their_pace(tests: &[Instant]) {
+    let mut seconds = tests.windows(TESTS_PER_SECOND + 1);
+    assert!(
+        seconds.all(|some| some[TESTS_PER_SECOND] - some[0] >= Duration::from_secs(1)),
+        "more than {TESTS_PER_SECOND} tests in a second"
+    );
 }
 
 fn seqs(shipment: &Shipment) -> impl Iterator<Item = usize> {
@@ -334,4 +338,26 @@ fn where_everything_is_refused_a_busy_program_learns_at_once_that_delivery_is_bl
     let stats = bench.stats();
     assert_eq!(stats.dropped_for(DropReason::Shutdown), 0, "{stats}");
     assert!(stats.dropped_for(DropReason::Refused) > 0, "{stats}");
+}
+
+#[test]
+fn a_test_that_was_not_processed_is_made_again_at_the_pace_of_the_search() {
+    let mut bench = Bench::new(10_000);
+    let first = bench.next().unwrap();
+    bench.destination.unreadable(first, bench.now);
+    let (mut tests, end) = (Vec::new(), bench.now + Duration::from_secs(10));
+    while bench.now < end {
+        while let Some(test) = bench.next() {
+            assert_eq!(test.kind, Kind::Test);
+            tests.push(bench.now);
+            if let Some(test) = bench.destination.unprocessed(test) {
+                bench.destination.delivered(test, 0);
+            }
+        }
+        let at = bench.destination.resumes_at(bench.now);
+        assert!(at.is_none_or(|at| at > bench.now));
+        bench.now = at.unwrap_or(end);
+    }
+    keep_to_their_pace(&tests);
+    assert!(tests.len() > 40, "{} tests", tests.len());
 }
