@@ -500,16 +500,13 @@ impl Destination {
             events += batch.events();
             batch.dropped(reason);
         };
-        for (batch, suspicion) in self.isolate.drain(now, self.evidence) {
+        if let Some(test) = self.returned.take() {
+            self.isolate.was_lost(test.batch);
+        }
+        for (batch, suspicion) in self.isolate.drain(self.evidence) {
             drop(batch, refused.unwrap_or(suspicion));
         }
-        for shipment in self.waiting.drain(..).chain(self.returned.take()) {
-            let is_suspect = shipment.kind == Kind::Test && refused.is_none();
-            let reason = if is_suspect {
-                DropReason::Rejected
-            } else {
-                reason
-            };
+        for shipment in self.waiting.drain(..) {
             drop(shipment.batch, reason);
         }
         self.queue.collect_open();

@@ -323,6 +323,20 @@ impl Isolate {
         self.weigh();
     }
 
+    /// Nobody will know what became of the test under way: its records are where they were taken from.
+    pub(super) fn was_lost(&mut self, batch: Batch) {
+        match self.test.take() {
+            Some(Test::Half) => self.guilty.prepend(batch),
+            Some(Test::Lone { charge, refused_at }) => self.lone.push_front(Lone {
+                batch,
+                charge,
+                refused_at,
+            }),
+            Some(Test::Unknown | Test::Spot) | None => self.unknown.prepend(batch),
+        }
+        self.weigh();
+    }
+
     /// The records of the test under way are gone: dropped for another reason.
     pub(super) fn abandoned(&mut self) {
         self.test = None;
@@ -422,9 +436,9 @@ impl Isolate {
     }
 
     /// All suspects, with the reason that they are dropped for at the end.
-    pub(super) fn drain(&mut self, now: Instant, evidence: Evidence) -> Vec<(Batch, DropReason)> {
-        let is_resting = self.resting_until.is_some_and(|until| until > now);
-        let reason = if is_resting {
+    pub(super) fn drain(&mut self, evidence: Evidence) -> Vec<(Batch, DropReason)> {
+        // Nothing ever got through, or nothing for so long that the search had to rest.
+        let reason = if evidence.accepted == 0 || self.resting_until.is_some() {
             DropReason::Refused
         } else {
             DropReason::Rejected

@@ -361,3 +361,58 @@ fn a_test_that_was_not_processed_is_made_again_at_the_pace_of_the_search() {
     keep_to_their_pace(&tests);
     assert!(tests.len() > 40, "{} tests", tests.len());
 }
+
+/// The worker has come to its end while this test was under way.
+fn end_amid(bench: &mut Bench, test: Shipment) {
+    assert_eq!(test.kind, Kind::Test);
+    bench.destination.close(bench.now);
+    bench.destination.attempt_lost(test);
+    assert!(bench.destination.suspicion().is_some());
+    bench.destination.drop_all(bench.now);
+    assert_eq!(bench.stats().pending(), 0);
+}
+
+#[test]
+fn a_test_under_way_at_the_end_is_dropped_as_refused_if_nothing_got_through() {
+    for events in [1, 100] {
+        let mut bench = Bench::new(events);
+        bench.destination.heard("no");
+        let first = bench.next().unwrap();
+        bench.destination.unreadable(first, bench.now);
+        // A record that was refused alone is tried again after this time.
+        bench.pass(REFUSED_PAUSE);
+        let test = bench.next().unwrap();
+        end_amid(&mut bench, test);
+        let refused = bench.dropped(DropReason::Refused);
+        assert_eq!(refused, events as u64, "{}", bench.stats());
+    }
+}
+
+#[test]
+fn suspects_at_the_end_are_dropped_as_refused_if_the_search_has_met_nothing_but_refusals() {
+    let mut bench = Bench::new(1);
+    bench.serve_all_but(&[]);
+    bench.record(0..10_000);
+    bench.destination.heard("no");
+    Storm::blow(&mut bench, |_| true, Duration::from_secs(20), |_, _| {});
+    // The search has rested, and asks once more.
+    bench.pass(REFUSED_PAUSE);
+    let test = bench.next().unwrap();
+    end_amid(&mut bench, test);
+    let refused = bench.dropped(DropReason::Refused);
+    assert_eq!(refused, 10_000, "{}", bench.stats());
+}
+
+#[test]
+fn a_test_under_way_at_the_end_is_dropped_as_rejected_if_others_got_through() {
+    let mut bench = Bench::new(1);
+    bench.serve_all_but(&[]);
+    bench.record(0..100);
+    bench.destination.heard("no");
+    let first = bench.next().unwrap();
+    bench.destination.unreadable(first, bench.now);
+    let test = bench.next().unwrap();
+    end_amid(&mut bench, test);
+    let rejected = bench.dropped(DropReason::Rejected);
+    assert_eq!(rejected, 100, "{}", bench.stats());
+}
