@@ -126,7 +126,7 @@ impl Destination {
             returned: None,
             pace: Pace::new(),
             latest: Kind::Ordinary,
-            isolate: Isolate::new(),
+            isolate: Isolate::new(REFUSED_PAUSE),
             evidence: Evidence::default(),
             streak: Streak::default(),
             said: None,
@@ -145,7 +145,7 @@ impl Destination {
 
     pub(crate) fn with_refused_pause(mut self, pause: Duration) -> Self {
         self.refused_pause = pause;
-        self.isolate.set_pause(pause);
+        self.isolate = Isolate::new(pause);
         self
     }
 
@@ -193,9 +193,9 @@ impl Destination {
             max_bytes: self.size.learned(),
             ..self.configured
         };
-        self.evidence.is_wanted = self.is_crowded() || self.streak.wants_proof();
-        let batch = self.isolate.next(now, self.evidence, limits)?;
-        Some(Shipment::new(batch, Kind::Test))
+        let wants_proof = self.is_crowded() || self.streak.wants_proof();
+        let next = self.isolate.next(now, self.evidence, wants_proof, limits);
+        next.map(|batch| Shipment::new(batch, Kind::Test))
     }
 
     fn next_ordinary(&mut self, may_grow: bool) -> Option<Shipment> {

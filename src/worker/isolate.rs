@@ -19,10 +19,6 @@ use crate::report::DropReason;
 /// Tests in any second, at the most.
 pub(super) const TESTS_PER_SECOND: usize = 5;
 
-/// How long a record that was refused alone waits for another attempt if nothing else gets through, and how long the
-/// search rests when it meets nothing but refusals.
-const REST: Duration = Duration::from_secs(30);
-
 /// Times of the latest tests, for the bound on how many there are in a second.
 #[derive(Debug, Default)]
 struct Rate {
@@ -51,8 +47,6 @@ pub(super) struct Evidence {
     pub(super) attempts: u64,
     /// The latest attempt that was accepted.
     pub(super) accepted: u64,
-    /// It matters now whether anything gets through at all.
-    pub(super) is_wanted: bool,
 }
 
 /// Why a record was refused, and how often it may be, with others that get through in between.
@@ -112,7 +106,8 @@ pub(super) enum Found {
 pub(super) struct Isolate {
     /// Of these at least one is at fault, as far as a refusal of all of them tells.
     guilty: Batch,
-    /// Others of the body that `guilty` was left of were accepted after it was refused: the last one is the culprit.
+    /// All tests of the refused body so far were accepted. If only one of its records is left and is refused, it is the
+    /// culprit.
     is_cornered: bool,
     /// Suspects of which nothing more is known.
     unknown: Batch,
@@ -126,12 +121,13 @@ pub(super) struct Isolate {
     probe_at: Option<Instant>,
     /// Chunks of the queue that suspects keep, each counted once.
     held: usize,
-    /// [`REST`], unless a test has less time.
+    /// How long a record that was refused alone waits for another attempt if nothing else gets through, and how long the
+    /// search rests when it meets nothing but refusals.
     pause: Duration,
 }
 
 impl Isolate {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(pause: Duration) -> Self {
         Self {
             guilty: Batch::default(),
             is_cornered: false,
@@ -143,12 +139,8 @@ impl Isolate {
             resting_until: None,
             probe_at: None,
             held: 0,
-            pause: REST,
+            pause,
         }
-    }
-
-    pub(super) fn set_pause(&mut self, pause: Duration) {
-        self.pause = pause;
     }
 
     /// There is nobody to look for.
@@ -198,11 +190,12 @@ impl Isolate {
         at.is_some_and(|at| at > now + Duration::from_secs(1))
     }
 
-    /// The records of the next test, if it is time for one.
+    /// The records of the next test, if it is time for one. `wants_proof`: it matters whether anything gets through at all.
     pub(super) fn next(
         &mut self,
         now: Instant,
         evidence: Evidence,
+        wants_proof: bool,
         limits: Limits,
     ) -> Option<Batch> {
         if self.due_at(now, evidence)? > now {
@@ -212,7 +205,7 @@ impl Isolate {
         let proven = self.lone.iter().position(|lone| lone.has_proof(evidence));
         let (batch, test) = if let Some(lone) = proven.and_then(|at| self.lone.remove(at)) {
             Self::again(lone)
-        } else if evidence.is_wanted && self.unknown.events() > 0 && !is_resting {
+        } else if wants_proof && self.unknown.events() > 0 && !is_resting {
             (self.spot(limits), Test::Spot)
         } else if self.guilty.events() > 0 && !is_resting {
             let half = (self.guilty.events() / 2).max(1);
