@@ -161,11 +161,11 @@ impl Destination {
         }
         let is_ordinary_first = self.streak.nothing_gets_through() || self.latest == Kind::Test;
         let mut shipment = if is_ordinary_first {
-            let ordinary = self.next_ordinary(may_grow);
+            let ordinary = self.next_ordinary(now, may_grow);
             ordinary.or_else(|| self.next_test(now, may_grow))?
         } else {
             let test = self.next_test(now, may_grow);
-            test.or_else(|| self.next_ordinary(may_grow))?
+            test.or_else(|| self.next_ordinary(now, may_grow))?
         };
         self.evidence.attempts += 1;
         shipment.attempt = self.evidence.attempts;
@@ -198,13 +198,13 @@ impl Destination {
         next.map(|batch| Shipment::new(batch, Kind::Test))
     }
 
-    fn next_ordinary(&mut self, may_grow: bool) -> Option<Shipment> {
+    fn next_ordinary(&mut self, now: Instant, may_grow: bool) -> Option<Shipment> {
         if !self.pace.has_room() {
             return None;
         }
         match self.waiting.pop_front() {
             Some(waiting) => Some(self.within_limit(waiting)),
-            None if may_grow => self.fresh(),
+            None if may_grow => self.fresh(now),
             None => None,
         }
     }
@@ -224,11 +224,11 @@ impl Destination {
         first
     }
 
-    fn fresh(&mut self) -> Option<Shipment> {
+    fn fresh(&mut self, now: Instant) -> Option<Shipment> {
         if !self.due && !self.queue.wants_worker() {
             return None;
         }
-        if self.is_crowded() {
+        if self.holds_back(now) {
             return None;
         }
         if std::mem::take(&mut self.collect) {
@@ -252,6 +252,12 @@ impl Destination {
     /// There is no room for more suspects, and further bodies would hardly fare better than those before.
     fn is_crowded(&self) -> bool {
         self.streak.is_discouraging() && self.isolate.held() > self.may_hold()
+    }
+
+    /// Bodies that nobody suspects wait for the search. Where that can only wait itself, they are how to learn that something gets
+    /// through.
+    fn holds_back(&self, now: Instant) -> bool {
+        self.is_crowded() && !self.isolate.only_waits(now, self.evidence)
     }
 
     /// Chunks that suspects may keep.
@@ -431,8 +437,7 @@ impl Destination {
     /// Nothing can be done but wait for somebody to mend something.
     pub(crate) fn is_blocked(&self, now: Instant) -> bool {
         let is_paused = matches!(self.paused(now), Some(Why::Refused | Why::Quota));
-        let has_more = self.due && !self.is_crowded();
-        self.pace.is_idle() && is_paused || !has_more && self.waits_for_others(now)
+        self.pace.is_idle() && is_paused || !self.due && self.waits_for_others(now)
     }
 
     /// Whether there is nothing to do but wait for a record that a producer is just now appending.

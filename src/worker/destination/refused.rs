@@ -125,10 +125,8 @@ impl Destination {
 
     /// There are suspects, and nothing can be done about them, as far as is known, but wait for a record that gets through.
     pub(super) fn waits_for_others(&self, now: Instant) -> bool {
-        // What nobody suspects waits, too, while there is no room for more suspects.
-        let has_more = self.batcher.events() > 0 || self.queue.wants_worker();
-        let is_all = self.pace.is_idle() && self.waiting.is_empty();
-        is_all && (!has_more || self.is_crowded()) && self.isolate.only_waits(now, self.evidence)
+        let is_all = self.pace.is_idle() && self.waiting.is_empty() && self.batcher.events() == 0;
+        is_all && !self.queue.wants_worker() && self.isolate.only_waits(now, self.evidence)
     }
 
     fn is_passed_by(&self, shipment: &Shipment) -> bool {

@@ -416,3 +416,21 @@ fn a_test_under_way_at_the_end_is_dropped_as_rejected_if_others_got_through() {
     let rejected = bench.dropped(DropReason::Rejected);
     assert_eq!(rejected, 100, "{}", bench.stats());
 }
+
+#[test]
+fn good_records_arrive_though_more_bad_ones_were_refused_before_them_than_are_kept() {
+    // With this queue, five bodies are more suspects than may be. Ten bad ones come first.
+    let mut bench = Bench::with_queue(16, 0);
+    let (mut seconds, is_bad) = (0, |seq: usize| seq < 10_000);
+    Storm::blow(&mut bench, is_bad, 5 * MINUTE, |bench, passed| {
+        if passed < Duration::from_secs(1) && passed.as_millis() % 100 == 0 {
+            bench.record(0..1_000);
+        } else if passed.as_millis() % 1_000 == 0 {
+            seconds += 1;
+            bench.record(10_000 + seconds..10_001 + seconds);
+        }
+    });
+    let stats = bench.stats();
+    assert_eq!(stats.dropped_for(DropReason::QueueFull), 0, "{stats}");
+    assert!(stats.delivered() >= 180, "{stats}");
+}
