@@ -22,10 +22,6 @@ use crate::config::REFUSED_PAUSE;
 use crate::queue::Queue;
 use crate::report::DropReason;
 
-/// Of the queue's chunks, suspects may keep a fourth: the rest is for records that nobody suspects. (With
-/// `Overflow::DropOldest` the worker is given half of them at the most.)
-const SUSPECTS_SHARE: usize = 4;
-
 /// How often a batch is sent again at once because the server did not process it, while no other gets through; and in all. A server
 /// that is stopped says so once or twice, until another takes over. One that says so to everybody is in trouble, and one that
 /// says so to most would be asked in vain without end.
@@ -174,30 +170,6 @@ impl Destination {
         Some(shipment)
     }
 
-    /// A test takes no place among the requests under way from ordinary ones, and they none from it. Where the rate
-    /// limit allows one request after the other, neither has two turns if the other has something to send.
-    fn next_test(&mut self, now: Instant, may_grow: bool) -> Option<Shipment> {
-        // In trouble that has nothing to do with records, the endpoint is not asked about records.
-        let is_failing = self.pace.is_failing() && !self.pace.is_idle();
-        if is_failing {
-            return None;
-        }
-        if self.returned.is_some() {
-            return self.returned.take_if(|_| self.isolate.repeats(now));
-        }
-        if !may_grow {
-            return None;
-        }
-        // Whether larger bodies are taken by now, ordinary ones find out.
-        let limits = Limits {
-            max_bytes: self.size.learned(),
-            ..self.configured
-        };
-        let wants_proof = self.is_crowded() || self.streak.wants_proof();
-        let next = self.isolate.next(now, self.evidence, wants_proof, limits);
-        next.map(|batch| Shipment::new(batch, Kind::Test))
-    }
-
     fn next_ordinary(&mut self, now: Instant, may_grow: bool) -> Option<Shipment> {
         if !self.pace.has_room() {
             return None;
@@ -247,22 +219,6 @@ impl Destination {
             max_bytes: self.size.next(),
             ..self.configured
         }
-    }
-
-    /// There is no room for more suspects, and further bodies would hardly fare better than those before.
-    fn is_crowded(&self) -> bool {
-        self.streak.is_discouraging() && self.isolate.held() > self.may_hold()
-    }
-
-    /// Bodies that nobody suspects wait for the search. Where that can only wait itself, they are how to learn that something gets
-    /// through.
-    fn holds_back(&self, now: Instant) -> bool {
-        self.is_crowded() && !self.isolate.only_waits(now, self.evidence)
-    }
-
-    /// Chunks that suspects may keep.
-    fn may_hold(&self) -> usize {
-        self.queue.chunks() / SUSPECTS_SHARE
     }
 
     // What came of an attempt.

@@ -1,6 +1,7 @@
 //! Storms of bad records: the search for them, and what flows beside it.
 
 use super::*;
+use crate::worker::destination::refused::SUSPECTS_SHARE;
 use crate::worker::isolate::TESTS_PER_SECOND;
 
 /// Answers every request at once and lets time pass by the pace of the search, with ordinary traffic beside it.
