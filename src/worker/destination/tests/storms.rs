@@ -435,3 +435,15 @@ fn good_records_arrive_though_more_bad_ones_were_refused_before_them_than_are_ke
     assert_eq!(stats.dropped_for(DropReason::QueueFull), 0, "{stats}");
     assert!(stats.delivered() >= 180, "{stats}");
 }
+
+#[test]
+fn what_waited_for_the_search_at_the_end_is_dropped_as_refused() {
+    let mut bench = Bench::with_queue(16, 0);
+    let time = Duration::from_secs(2);
+    Storm::blow(&mut bench, |_| true, time, |bench, _| bench.record(0..100));
+    assert_eq!(bench.destination.paused(bench.now), None);
+    bench.destination.close(bench.now);
+    bench.destination.drop_all(bench.now);
+    let stats = bench.stats();
+    assert_eq!(stats.dropped_for(DropReason::Shutdown), 0, "{stats}");
+}
