@@ -167,13 +167,17 @@ impl Batch {
         self.slices.append(&mut other.slices);
     }
 
-    /// Takes the records that lie in the first chunk.
+    /// Takes the records that lie in the same chunk as the first.
     pub(crate) fn take_chunk(&mut self) -> Option<Self> {
-        let slice = self.slices.pop_front()?;
-        self.events -= slice.events;
-        self.bytes -= slice.bytes();
-        let mut taken = Self::default();
-        taken.push(slice);
+        let first = Arc::clone(&self.slices.front()?.unit);
+        let (mut taken, mut left) = (Self::default(), Self::default());
+        for slice in std::mem::take(&mut self.slices) {
+            match Arc::ptr_eq(&slice.unit, &first) {
+                true => taken.push(slice),
+                false => left.push(slice),
+            }
+        }
+        *self = left;
         Some(taken)
     }
 
@@ -348,6 +352,32 @@ mod tests {
             [(DropReason::Rejected, 1), (DropReason::TooLarge, 500)]
         );
         assert_eq!((stats.delivered(), stats.pending()), (500, 0));
+    }
+
+    #[test]
+    fn the_records_of_a_chunk_are_taken_together_wherever_they_lie() {
+        let (queue, _) = queue();
+        fill(&queue, 1_000);
+        let everything = Limits {
+            max_events: 10_000,
+            ..LIMITS
+        };
+        let mut whole = Batcher::default().next(&queue, everything).unwrap();
+        let expected = text(&whole);
+        let first = whole.take(Limits {
+            max_events: 100,
+            ..LIMITS
+        });
+        whole.append(first);
+        let chunk = whole.take_chunk().unwrap();
+        let mut identities: Vec<_> = chunk.chunks().collect();
+        identities.dedup();
+        assert_eq!(identities.len(), 1);
+        assert!(whole.chunks().all(|chunk| chunk != identities[0]));
+        assert_eq!(chunk.events() + whole.events(), 1_000);
+        assert_eq!(text(&chunk).len() + text(&whole).len(), expected.len());
+        chunk.delivered_except(0);
+        whole.delivered_except(0);
     }
 
     #[test]

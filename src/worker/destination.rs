@@ -22,10 +22,6 @@ use crate::config::REFUSED_PAUSE;
 use crate::queue::Queue;
 use crate::report::DropReason;
 
-/// Of the queue's chunks, suspects may keep a fourth: the rest is for records that nobody suspects. (With
-/// `Overflow::DropOldest` the worker is given half of them at the most.)
-const SUSPECTS_SHARE: usize = 4;
-
 /// How often a batch is sent again at once because the server did not process it, while no other gets through; and in all. A server
 /// that is stopped says so once or twice, until another takes over. One that says so to everybody is in trouble, and one that
 /// says so to most would be asked in vain without end.
@@ -92,7 +88,11 @@ pub(crate) struct Destination {
     size: Size,
     batcher: Batcher,
     waiting: VecDeque<Shipment>,
+    /// The test that is to be made again.
+    returned: Option<Shipment>,
     pace: Pace,
+    /// What was sent last. While there is one request at a time, ordinary ones and tests take turns.
+    latest: Kind,
     isolate: Isolate,
     /// What is known of who got through.
     evidence: Evidence,
@@ -119,8 +119,10 @@ impl Destination {
             size: Size::new(limits.max_bytes),
             batcher: Batcher::default(),
             waiting: VecDeque::new(),
+            returned: None,
             pace: Pace::new(),
-            isolate: Isolate::new(),
+            latest: Kind::Ordinary,
+            isolate: Isolate::new(REFUSED_PAUSE),
             evidence: Evidence::default(),
             streak: Streak::default(),
             said: None,
@@ -139,7 +141,7 @@ impl Destination {
 
     pub(crate) fn with_refused_pause(mut self, pause: Duration) -> Self {
         self.refused_pause = pause;
-        self.isolate.set_pause(pause);
+        self.isolate = Isolate::new(pause);
         self
     }
 
@@ -153,49 +155,35 @@ impl Destination {
         if self.streak.nothing_gets_through() && !self.pace.is_idle() {
             return None;
         }
-        let mut shipment = if self.streak.nothing_gets_through() {
-            let ordinary = self.next_ordinary(may_grow);
+        let is_ordinary_first = self.streak.nothing_gets_through() || self.latest == Kind::Test;
+        let mut shipment = if is_ordinary_first {
+            let ordinary = self.next_ordinary(now, may_grow);
             ordinary.or_else(|| self.next_test(now, may_grow))?
         } else {
             let test = self.next_test(now, may_grow);
-            test.or_else(|| self.next_ordinary(may_grow))?
+            test.or_else(|| self.next_ordinary(now, may_grow))?
         };
         self.evidence.attempts += 1;
         shipment.attempt = self.evidence.attempts;
+        self.latest = shipment.kind;
         self.pace.launched(shipment.kind);
         Some(shipment)
     }
 
-    /// A test takes no place from ordinary requests, and they none from it.
-    fn next_test(&mut self, now: Instant, may_grow: bool) -> Option<Shipment> {
-        // In trouble that has nothing to do with records, the endpoint is not asked about records.
-        let is_failing = self.pace.is_failing() && !self.pace.is_idle();
-        if !may_grow || is_failing {
-            return None;
-        }
-        let limits = self.limits();
-        self.evidence.is_wanted = self.is_crowded() || self.streak.wants_proof();
-        let batch = self.isolate.next(now, self.evidence, limits)?;
-        Some(Shipment::new(batch, Kind::Test))
-    }
-
-    fn next_ordinary(&mut self, may_grow: bool) -> Option<Shipment> {
+    fn next_ordinary(&mut self, now: Instant, may_grow: bool) -> Option<Shipment> {
         if !self.pace.has_room() {
             return None;
         }
         match self.waiting.pop_front() {
             Some(waiting) => Some(self.within_limit(waiting)),
-            None if may_grow => self.fresh(),
+            None if may_grow => self.fresh(now),
             None => None,
         }
     }
 
     /// A batch made before a size limit was learned is cut to it.
     fn within_limit(&mut self, mut shipment: Shipment) -> Shipment {
-        if shipment.batch.bytes() <= self.size.learned()
-            || shipment.batch.events() == 1
-            || shipment.kind == Kind::Test
-        {
+        if shipment.batch.bytes() <= self.size.learned() || shipment.batch.events() == 1 {
             return shipment;
         }
         let first = shipment.batch.take(self.limits());
@@ -208,11 +196,11 @@ impl Destination {
         first
     }
 
-    fn fresh(&mut self) -> Option<Shipment> {
+    fn fresh(&mut self, now: Instant) -> Option<Shipment> {
         if !self.due && !self.queue.wants_worker() {
             return None;
         }
-        if self.is_crowded() {
+        if self.holds_back(now) {
             return None;
         }
         if std::mem::take(&mut self.collect) {
@@ -231,16 +219,6 @@ impl Destination {
             max_bytes: self.size.next(),
             ..self.configured
         }
-    }
-
-    /// There is no room for more suspects, and further bodies would hardly fare better than those before.
-    fn is_crowded(&self) -> bool {
-        self.streak.is_discouraging() && self.isolate.held() > self.may_hold()
-    }
-
-    /// Chunks that suspects may keep.
-    fn may_hold(&self) -> usize {
-        self.queue.chunks() / SUSPECTS_SHARE
     }
 
     // What came of an attempt.
@@ -346,14 +324,16 @@ impl Destination {
     /// The attempt is over, and the same goes first when something may be sent.
     pub(crate) fn sent_again(&mut self, shipment: Shipment) {
         self.pace.landed(shipment.kind);
-        self.waiting.push_front(shipment);
+        match shipment.kind {
+            Kind::Ordinary => self.waiting.push_front(shipment),
+            Kind::Test => self.returned = Some(shipment),
+        }
     }
 
     /// The batch in hand went with the panic, and was counted; its attempt will not come to an end.
     pub(crate) fn restarted(&mut self) {
         self.pace.none_is_under_way();
-        let mut waiting = self.waiting.iter();
-        if !waiting.any(|shipment| shipment.kind == Kind::Test) {
+        if self.returned.is_none() {
             self.isolate.abandoned();
         }
     }
@@ -388,7 +368,10 @@ impl Destination {
             self.pace.paused_until().filter(|_| self.has_work())
         } else {
             // A test that is due already waits for an answer, which wakes the worker.
-            let test = self.isolate.due_at(now, self.evidence);
+            let test = match self.returned {
+                Some(_) => Some(self.isolate.free_at(now)),
+                None => self.isolate.due_at(now, self.evidence),
+            };
             test.filter(|at| *at > now)
         };
         resumes.into_iter().chain(unheard).min()
@@ -464,23 +447,23 @@ impl Destination {
             Some(Why::Quota) => Some(DropReason::Quota),
             _ => None,
         };
-        let reason = refused.unwrap_or(DropReason::Shutdown);
+        let reason = refused.unwrap_or(match self.is_crowded() {
+            true => DropReason::Refused,
+            false => DropReason::Shutdown,
+        });
         self.queue.end();
         let mut events = 0;
         let mut drop = |batch: Batch, reason| {
             events += batch.events();
             batch.dropped(reason);
         };
-        for (batch, suspicion) in self.isolate.drain(now, self.evidence) {
+        if let Some(test) = self.returned.take() {
+            self.isolate.was_lost(test.batch);
+        }
+        for (batch, suspicion) in self.isolate.drain(self.evidence) {
             drop(batch, refused.unwrap_or(suspicion));
         }
         for shipment in self.waiting.drain(..) {
-            let is_suspect = shipment.kind == Kind::Test && refused.is_none();
-            let reason = if is_suspect {
-                DropReason::Rejected
-            } else {
-                reason
-            };
             drop(shipment.batch, reason);
         }
         self.queue.collect_open();

@@ -19,10 +19,6 @@ use crate::report::DropReason;
 /// Tests in any second, at the most.
 pub(super) const TESTS_PER_SECOND: usize = 5;
 
-/// How long a record that was refused alone waits for another attempt if nothing else gets through, and how long the
-/// search rests when it meets nothing but refusals.
-const REST: Duration = Duration::from_secs(30);
-
 /// Times of the latest tests, for the bound on how many there are in a second.
 #[derive(Debug, Default)]
 struct Rate {
@@ -51,8 +47,6 @@ pub(super) struct Evidence {
     pub(super) attempts: u64,
     /// The latest attempt that was accepted.
     pub(super) accepted: u64,
-    /// It matters now whether anything gets through at all.
-    pub(super) is_wanted: bool,
 }
 
 /// Why a record was refused, and how often it may be, with others that get through in between.
@@ -112,7 +106,8 @@ pub(super) enum Found {
 pub(super) struct Isolate {
     /// Of these at least one is at fault, as far as a refusal of all of them tells.
     guilty: Batch,
-    /// Others of the body that `guilty` was left of were accepted after it was refused: the last one is the culprit.
+    /// All tests of the refused body so far were accepted. If only one of its records is left and is refused, it is the
+    /// culprit.
     is_cornered: bool,
     /// Suspects of which nothing more is known.
     unknown: Batch,
@@ -126,12 +121,13 @@ pub(super) struct Isolate {
     probe_at: Option<Instant>,
     /// Chunks of the queue that suspects keep, each counted once.
     held: usize,
-    /// [`REST`], unless a test has less time.
+    /// How long a record that was refused alone waits for another attempt if nothing else gets through, and how long the
+    /// search rests when it meets nothing but refusals.
     pause: Duration,
 }
 
 impl Isolate {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(pause: Duration) -> Self {
         Self {
             guilty: Batch::default(),
             is_cornered: false,
@@ -143,17 +139,14 @@ impl Isolate {
             resting_until: None,
             probe_at: None,
             held: 0,
-            pause: REST,
+            pause,
         }
     }
 
-    pub(super) fn set_pause(&mut self, pause: Duration) {
-        self.pause = pause;
-    }
-
-    /// There is nobody to look for. Suspects of the test under way are in its request.
+    /// There is nobody to look for.
     pub(super) fn is_empty(&self) -> bool {
-        self.guilty.events() == 0 && self.unknown.events() == 0 && self.lone.is_empty()
+        let is_test = self.test.is_some();
+        !is_test && self.guilty.events() == 0 && self.unknown.events() == 0 && self.lone.is_empty()
     }
 
     pub(super) fn held(&self) -> usize {
@@ -162,12 +155,26 @@ impl Isolate {
 
     // Tests.
 
+    /// From when on there may be a test, at the pace of the search.
+    pub(super) fn free_at(&self, now: Instant) -> Instant {
+        self.rate.free_at().unwrap_or(now).max(now)
+    }
+
+    /// Whether it is time to make the test under way again, which nobody has judged. If so, it is made.
+    pub(super) fn repeats(&mut self, now: Instant) -> bool {
+        let is_free = self.free_at(now) <= now;
+        if is_free {
+            self.rate.note(now);
+        }
+        is_free
+    }
+
     /// When the next test may be made, if there is one to make.
     pub(super) fn due_at(&self, now: Instant, evidence: Evidence) -> Option<Instant> {
         if self.test.is_some() || self.is_empty() {
             return None;
         }
-        let free = self.rate.free_at().unwrap_or(now).max(now);
+        let free = self.free_at(now);
         if self.lone.iter().any(|lone| lone.has_proof(evidence)) {
             return Some(free);
         }
@@ -183,11 +190,12 @@ impl Isolate {
         at.is_some_and(|at| at > now + Duration::from_secs(1))
     }
 
-    /// The records of the next test, if it is time for one.
+    /// The records of the next test, if it is time for one. `wants_proof`: it matters whether anything gets through at all.
     pub(super) fn next(
         &mut self,
         now: Instant,
         evidence: Evidence,
+        wants_proof: bool,
         limits: Limits,
     ) -> Option<Batch> {
         if self.due_at(now, evidence)? > now {
@@ -197,7 +205,7 @@ impl Isolate {
         let proven = self.lone.iter().position(|lone| lone.has_proof(evidence));
         let (batch, test) = if let Some(lone) = proven.and_then(|at| self.lone.remove(at)) {
             Self::again(lone)
-        } else if evidence.is_wanted && self.unknown.events() > 0 && !is_resting {
+        } else if wants_proof && self.unknown.events() > 0 && !is_resting {
             (self.spot(limits), Test::Spot)
         } else if self.guilty.events() > 0 && !is_resting {
             let half = (self.guilty.events() / 2).max(1);
@@ -298,11 +306,27 @@ impl Isolate {
         found
     }
 
-    /// The test under way came back for a reason that says nothing of its records: they are as unknown as before.
-    pub(super) fn came_back(&mut self, batch: Batch) {
+    /// The test under way was too large, which says nothing of its records: they are as unknown as before. The next one takes
+    /// fewer, so that it is another one even if no size limit was learned.
+    pub(super) fn was_too_large(&mut self, batch: Batch) {
         self.test = None;
+        self.stride = (batch.events() / 2).max(1);
         self.acquit();
         self.unknown.prepend(batch);
+        self.weigh();
+    }
+
+    /// Nobody will know what became of the test under way: its records are where they were taken from.
+    pub(super) fn was_lost(&mut self, batch: Batch) {
+        match self.test.take() {
+            Some(Test::Half) => self.guilty.prepend(batch),
+            Some(Test::Lone { charge, refused_at }) => self.lone.push_front(Lone {
+                batch,
+                charge,
+                refused_at,
+            }),
+            Some(Test::Unknown | Test::Spot) | None => self.unknown.prepend(batch),
+        }
         self.weigh();
     }
 
@@ -349,8 +373,8 @@ impl Isolate {
 
     // Suspects.
 
-    /// Takes over an ordinary body that was refused. Suspects may keep so many chunks of the queue; beyond that the oldest
-    /// are handed back, to be given up.
+    /// Takes over an ordinary body that was refused; `charge` is what for, if it held a single record. Suspects may keep so many
+    /// chunks of the queue; beyond that the oldest are handed back, to be given up.
     pub(super) fn suspect(
         &mut self,
         batch: Batch,
@@ -359,18 +383,8 @@ impl Isolate {
         charge: Charge,
         may_hold: usize,
     ) -> Batch {
-        let mut given_up = Batch::default();
-        let mut held = self.held + batch.chunks().map(|(_, chunks)| chunks).sum::<usize>();
-        while held > may_hold
-            && let Some(oldest) = self.unknown.take_chunk()
-        {
-            held -= oldest
-                .chunks()
-                .map(|(_, chunks)| chunks)
-                .sum::<usize>()
-                .min(held);
-            given_up.append(oldest);
-        }
+        let chunks: usize = batch.chunks().map(|(_, chunks)| chunks).sum();
+        let given_up = self.make_room(evidence, may_hold.saturating_sub(chunks));
         if batch.events() == 1 {
             self.wait_for_proof(batch, now, evidence, charge);
         } else if self.test.is_none() && self.guilty.events() == 0 && self.unknown.events() == 0 {
@@ -384,16 +398,21 @@ impl Isolate {
         given_up
     }
 
-    /// A record that was refused alone, but not as a test.
-    pub(super) fn suspect_one(
-        &mut self,
-        batch: Batch,
-        now: Instant,
-        evidence: Evidence,
-        charge: Charge,
-    ) {
-        self.wait_for_proof(batch, now, evidence, charge);
-        self.weigh();
+    /// Hands back suspects until the others keep no more than so many chunks: first those that were refused alone while others got
+    /// through, then those of which nothing is known. Without a proof, none of the former is given up.
+    fn make_room(&mut self, evidence: Evidence, may_hold: usize) -> Batch {
+        let mut given_up = Batch::default();
+        while self.held > may_hold {
+            let proven = self.lone.iter().position(|lone| lone.has_proof(evidence));
+            let lone = proven.and_then(|at| self.lone.remove(at));
+            let oldest = lone.map(|lone| lone.batch);
+            let Some(oldest) = oldest.or_else(|| self.unknown.take_chunk()) else {
+                break;
+            };
+            given_up.append(oldest);
+            self.weigh();
+        }
+        given_up
     }
 
     fn weigh(&mut self) {
@@ -410,9 +429,9 @@ impl Isolate {
     }
 
     /// All suspects, with the reason that they are dropped for at the end.
-    pub(super) fn drain(&mut self, now: Instant, evidence: Evidence) -> Vec<(Batch, DropReason)> {
-        let is_resting = self.resting_until.is_some_and(|until| until > now);
-        let reason = if is_resting {
+    pub(super) fn drain(&mut self, evidence: Evidence) -> Vec<(Batch, DropReason)> {
+        // Nothing ever got through, or nothing for so long that the search had to rest.
+        let reason = if evidence.accepted == 0 || self.resting_until.is_some() {
             DropReason::Refused
         } else {
             DropReason::Rejected

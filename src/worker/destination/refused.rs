@@ -1,7 +1,8 @@
-//! What becomes of a body that the endpoint refused for what it holds: 413 and 400.
+//! What becomes of a body that the endpoint refused for what it holds, 413 and 400, and of the search in it.
 
 use std::time::Instant;
 
+use super::super::batch::Limits;
 use super::super::isolate::{Charge, Found};
 use super::super::pace::{Kind, Why};
 use super::{Destination, Shipment};
@@ -10,6 +11,10 @@ use crate::report::DropReason;
 /// Refusals for its size, with successes of others between them, after which a record is given up though
 /// its size does not explain them. Of a hundred passing ones, a record meets three in a row once in a million.
 const MODEST_REFUSALS: u32 = 3;
+
+/// Of the queue's chunks, suspects may keep a fourth: the rest is for records that nobody suspects. (With
+/// `Overflow::DropOldest` the worker is given half of them at the most.)
+pub(super) const SUSPECTS_SHARE: usize = 4;
 
 /// What became of a body that the endpoint refused.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,18 +54,14 @@ impl Destination {
                 .refused(shipment.batch, now, self.evidence, charge),
             // Its size says nothing of its records.
             (Kind::Test, false) => {
-                self.isolate.came_back(shipment.batch);
+                self.isolate.was_too_large(shipment.batch);
                 Found::Nothing
             }
-            // Smaller ones of the same body have got through since.
+            // A request begun after its body was halved was accepted.
             (Kind::Ordinary, true) if !is_modest && self.is_passed_by(&shipment) => {
                 Found::Culprit(shipment.batch, charge.reason)
             }
-            (Kind::Ordinary, true) => {
-                let batch = shipment.batch;
-                self.isolate.suspect_one(batch, now, self.evidence, charge);
-                Found::Nothing
-            }
+            (Kind::Ordinary, true) => return self.suspect(shipment, charge, now),
             (Kind::Ordinary, false) => {
                 self.halve(shipment);
                 Found::Nothing
@@ -73,17 +74,23 @@ impl Destination {
     pub(crate) fn unreadable(&mut self, shipment: Shipment, now: Instant) -> Verdict {
         let (kind, attempt) = (shipment.kind, shipment.attempt);
         self.pace.landed(kind);
-        let (evidence, charge) = (self.evidence, Charge::UNREADABLE);
-        if kind == Kind::Test {
-            let found = self.isolate.refused(shipment.batch, now, evidence, charge);
-            return self.conclude(kind, attempt, found, now);
+        if kind == Kind::Ordinary {
+            return self.suspect(shipment, Charge::UNREADABLE, now);
         }
+        let (batch, charge) = (shipment.batch, Charge::UNREADABLE);
+        let found = self.isolate.refused(batch, now, self.evidence, charge);
+        self.conclude(kind, attempt, found, now)
+    }
+
+    /// Makes suspects of the records of an ordinary body.
+    fn suspect(&mut self, shipment: Shipment, charge: Charge, now: Instant) -> Verdict {
+        let (kind, attempt, batch) = (shipment.kind, shipment.attempt, shipment.batch);
         // Nobody is given up while nothing gets through.
         let may_hold = match self.streak.ordinary() {
             0 => self.may_hold(),
             _ => usize::MAX,
         };
-        let batch = shipment.batch;
+        let evidence = self.evidence;
         let given_up = self.isolate.suspect(batch, now, evidence, charge, may_hold);
         let verdict = self.conclude(kind, attempt, Found::Nothing, now);
         // One refusal is that of a record. Several in a row may be everything's.
@@ -137,5 +144,47 @@ impl Destination {
         let (first, second) = std::mem::take(&mut shipment.batch).halves();
         self.waiting.push_front(shipment.part(second));
         self.waiting.push_front(shipment.part(first));
+    }
+
+    // The search.
+
+    /// A test takes no place among the requests under way from ordinary ones, and they none from it. Where the rate
+    /// limit allows one request after the other, neither has two turns if the other has something to send.
+    pub(super) fn next_test(&mut self, now: Instant, may_grow: bool) -> Option<Shipment> {
+        // In trouble that has nothing to do with records, the endpoint is not asked about records.
+        let is_failing = self.pace.is_failing() && !self.pace.is_idle();
+        if is_failing {
+            return None;
+        }
+        if self.returned.is_some() {
+            return self.returned.take_if(|_| self.isolate.repeats(now));
+        }
+        if !may_grow {
+            return None;
+        }
+        // Whether larger bodies are taken by now, ordinary ones find out.
+        let limits = Limits {
+            max_bytes: self.size.learned(),
+            ..self.configured
+        };
+        let wants_proof = self.is_crowded() || self.streak.wants_proof();
+        let next = self.isolate.next(now, self.evidence, wants_proof, limits);
+        next.map(|batch| Shipment::new(batch, Kind::Test))
+    }
+
+    /// There is no room for more suspects, and further bodies would hardly fare better than those before.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.streak.is_discouraging() && self.isolate.held() > self.may_hold()
+    }
+
+    /// Bodies that nobody suspects wait for the search. Where that can only wait itself, they are how to learn that something gets
+    /// through.
+    pub(super) fn holds_back(&self, now: Instant) -> bool {
+        self.is_crowded() && !self.isolate.only_waits(now, self.evidence)
+    }
+
+    /// Chunks that suspects may keep.
+    fn may_hold(&self) -> usize {
+        self.queue.chunks() / SUSPECTS_SHARE
     }
 }
