@@ -235,7 +235,13 @@ impl Worker {
                 let bytes = flight.shipment.batch.bytes();
                 let verdict = self.destinations[index].too_large(flight.shipment, now);
                 let what = match verdict {
-                    Verdict::Again | Verdict::GaveUp(_) => return,
+                    Verdict::Again => return,
+                    Verdict::GaveUp(number) => return self.report_given_up(
+                        index,
+                        now,
+                        number,
+                        "requests were too large even with one record (HTTP 413)",
+                    ),
                     Verdict::Dropped => {
                         format!("a record of {bytes} bytes was too large even alone (HTTP 413)")
                     }
@@ -247,13 +253,7 @@ impl Worker {
                 self.destinations[index].heard(&detail);
                 match self.destinations[index].unreadable(flight.shipment, now) {
                     Verdict::Again => {}
-                    Verdict::GaveUp(number) => {
-                        let what = format!(
-                            "{detail}; more requests are refused than can be searched for the records at fault, and {} of refused requests were given up unsearched",
-                            records(number.into())
-                        );
-                        self.report_rejections(index, now, number, vec![what]);
-                    }
+                    Verdict::GaveUp(number) => self.report_given_up(index, now, number, &detail),
                     Verdict::Dropped => self.report_rejections(index, now, 1, vec![detail]),
                     Verdict::Waits => self.report(index, now, Cause::BadRequest, detail),
                 }

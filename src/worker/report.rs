@@ -159,6 +159,21 @@ impl Worker {
         self.report(destination, now, Cause::Rejected, detail);
     }
 
+    /// Suspects were given up, since they took too much of the queue. `refusal`: why the requests with them were refused.
+    pub(super) fn report_given_up(
+        &self,
+        destination: usize,
+        now: Instant,
+        number: u32,
+        refusal: &str,
+    ) {
+        let what = format!(
+            "{refusal}; more requests are refused than can be searched for the records at fault, and {} of refused requests were given up unsearched",
+            records(number.into())
+        );
+        self.report_rejections(destination, now, number, vec![what]);
+    }
+
     /// Producers only count what they drop; the worker speaks of it.
     pub(super) fn report_overflow(&mut self, now: Instant) {
         let counters = &self.shared.counters;

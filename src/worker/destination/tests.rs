@@ -7,7 +7,7 @@ use super::*;
 use crate::queue::{CHUNK_BYTES, Overflow, Signal};
 use crate::report::{Counters, Stats};
 use crate::worker::pace::{MAX_IN_FLIGHT, SHUTDOWN_WAIT};
-use crate::worker::response::RateRefusal;
+use crate::worker::allowance::RateRefusal;
 use crate::worker::schedule::Schedule;
 
 const LIMITS: Limits = Limits {

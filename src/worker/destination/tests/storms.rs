@@ -367,7 +367,7 @@ fn a_test_that_was_not_processed_is_made_again_at_the_pace_of_the_search() {
 fn end_amid(bench: &mut Bench, test: Shipment) {
     assert_eq!(test.kind, Kind::Test);
     bench.destination.close(bench.now);
-    bench.destination.attempt_lost(test);
+    bench.destination.sent_again(test);
     assert!(bench.destination.suspicion().is_some());
     bench.destination.drop_all(bench.now);
     assert_eq!(bench.stats().pending(), 0);
