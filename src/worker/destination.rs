@@ -410,7 +410,7 @@ impl Destination {
     /// Nothing can be done but wait for somebody to mend something.
     pub(crate) fn is_blocked(&self, now: Instant) -> bool {
         let is_paused = matches!(self.paused(now), Some(Why::Refused | Why::Quota));
-        self.pace.is_idle() && is_paused || !self.due && self.waits_for_others(now)
+        self.pace.is_empty() && is_paused || !self.due && self.waits_for_others(now)
     }
 
     /// Whether there is nothing to do but wait for a record that a producer is just now appending.
@@ -444,12 +444,12 @@ impl Destination {
             .pace
             .paused_until()
             .is_some_and(|until| until >= deadline);
-        self.pace.is_idle() && is_too_late || self.stays_unheard(now)
+        self.pace.is_empty() && is_too_late || self.stays_unheard(now)
     }
 
     /// Since the end was asked for, nothing has listened for long enough.
     pub(crate) fn stays_unheard(&self, now: Instant) -> bool {
-        self.pace.is_idle() && self.ending.stays_unheard(now)
+        self.pace.is_empty() && self.ending.stays_unheard(now)
     }
 
     /// Why there are suspects, in the endpoint's words.

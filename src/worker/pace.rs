@@ -81,6 +81,11 @@ impl Pace {
         self.ordinary + self.tests <= self.left_behind
     }
 
+    /// No request is under way at all, be it on a connection that was left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ordinary + self.tests == 0
+    }
+
     pub(super) fn has_room(&self) -> bool {
         self.ordinary.saturating_sub(self.left_behind) < self.allowed
     }

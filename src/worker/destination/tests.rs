@@ -1,3 +1,5 @@
+mod left;
+
 use super::*;
 use crate::queue::{CHUNK_BYTES, Overflow, Signal};
 use crate::report::{Counters, Stats};
