@@ -413,10 +413,10 @@ impl Destination {
         self.pace.is_empty() && is_paused || !self.due && self.waits_for_others(now)
     }
 
-    /// Whether there is nothing to do but wait for a record that a producer is just now appending.
+    /// Whether there is nothing to do but wait for a record that a producer is just now appending, and somebody waits for it.
     pub(crate) fn has_straggler(&self, now: Instant) -> bool {
-        let is_idle = self.pace.is_idle() && self.waiting.is_empty() && self.isolate.is_empty();
-        is_idle && self.pace.paused(now).is_none() && self.queue.has_pending()
+        let is_idle = self.pace.is_empty() && self.waiting.is_empty() && self.isolate.is_empty();
+        self.due && is_idle && self.pace.paused(now).is_none() && self.queue.has_pending()
     }
 
     // Shutting down.

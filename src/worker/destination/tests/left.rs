@@ -1,4 +1,4 @@
-//! Requests on connections that were left hold up no others, but they run: nobody gives them up.
+//! Requests on connections that were left hold up no others, but they run: nobody gives them up or polls for them.
 
 use super::*;
 
@@ -54,4 +54,29 @@ fn a_refusal_does_not_tell_a_flush_that_it_is_blocked_while_others_are_under_way
     bench.destination.left_behind(-1);
     bench.destination.refused(second, bench.now);
     assert!(bench.is_blocked());
+}
+
+#[test]
+fn requests_under_way_are_no_straggler_though_their_connection_was_left() {
+    let mut bench = Bench::new(10);
+    let shipment = bench.next().unwrap();
+    bench.destination.left_behind(1);
+    assert!(bench.next().is_none());
+    bench.destination.make_due();
+    assert!(!bench.destination.has_straggler(bench.now));
+    bench.destination.left_behind(-1);
+    bench.destination.delivered(shipment, 0);
+}
+
+#[test]
+fn a_record_that_is_just_now_appended_is_looked_for_only_if_somebody_waits_for_it() {
+    let mut bench = Bench::new(10);
+    // In the hands of a producer: neither in a chunk that can be taken nor under way.
+    bench.destination.queue.collect_open();
+    let appended = bench.destination.queue.pop().unwrap();
+    assert!(bench.next().is_none());
+    assert!(!bench.destination.has_straggler(bench.now), "nobody waits");
+    bench.destination.make_due();
+    assert!(bench.destination.has_straggler(bench.now));
+    drop(appended);
 }
