@@ -50,7 +50,10 @@ impl Drop for Pipeline {
         if !self.process.is_this() {
             let thread = self.thread.get_mut();
             std::mem::forget(thread.unwrap_or_else(PoisonError::into_inner).take());
+            return;
         }
+        // Nobody can ask its worker for anything any more. One that was asked to end before keeps its deadline.
+        drop(self.ask_for_shutdown(Instant::now()));
     }
 }
 
@@ -127,8 +130,8 @@ impl Pipeline {
         child.here()
     }
 
-    /// The pipeline of a child of this process. Several threads of the child may make one, and the first is kept; the worker of
-    /// another ends when that is dropped.
+    /// The pipeline of a child of this process. Several threads of the child may make one. The first is kept; the others are
+    /// dropped, which ends their workers.
     fn child(&self, make: impl FnOnce() -> Self) -> &Arc<Self> {
         if let Some(child) = self.child.get() {
             return child;
@@ -299,4 +302,39 @@ fn report_late(late: &Late, shared: &Shared) {
         );
         shared.diag.report("", Instant::now(), diagnostic);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn the_worker_of_a_pipeline_that_came_second_in_a_child_ends() {
+        let builder = crate::builder().url("http://localhost:1").token("t");
+        let (_layer, guard) = builder.dataset("d").diagnostics(false).build().unwrap();
+        let parent = guard.pipeline_for_tests();
+        let make = || {
+            let (config, spans) = (Arc::clone(&parent.config), Arc::clone(&parent.spans));
+            Pipeline::new(config, spans, |_| ()).unwrap()
+        };
+        // What the worker's thread keeps as long as it runs.
+        let mut second = Weak::new();
+        let kept = parent.child(|| {
+            parent.child(make);
+            let made = make();
+            second = Arc::downgrade(&made.shared);
+            made
+        });
+        let start = Instant::now();
+        while second.strong_count() > 0 {
+            assert!(start.elapsed() < PATIENCE, "its worker goes on");
+            std::thread::yield_now();
+        }
+        assert!(kept.is_open());
+        kept.ask_for_shutdown(Instant::now());
+    }
 }
