@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::frontend::OpenSpans;
 use crate::process::{Process, fence};
 use crate::queue::{Lanes, Outlet, Owner};
-use crate::report::{BuildError, Cause, Diag, Diagnostic, DropReason, Stats};
+use crate::report::{BuildError, Cause, Diag, Diagnostic, DropReason, Stats, records_were};
 use crate::worker::{self, Flushed, Inbox, Shared, Words};
 
 /// What begins with a pipeline in its process, beside its worker.
@@ -290,14 +290,11 @@ fn lanes(shared: &Shared) -> Lanes {
 /// Says, unless that was done, how many records were made after the guard was dropped.
 fn report_late(late: &Late, shared: &Shared) {
     late.say(|| {
-        let effect = match shared.stats().dropped_for(DropReason::AfterShutdown) {
-            1 => "1 record was dropped for this so far".to_owned(),
-            records => format!("{records} records were dropped for this so far"),
-        };
+        let dropped = shared.stats().dropped_for(DropReason::AfterShutdown);
         let diagnostic = Diagnostic::new(
             Cause::AfterShutdown,
             "records were made after the guard was dropped",
-            effect,
+            records_were(dropped, "dropped for this so far"),
             "keep the guard until the last record: bind it neither to `_` nor inside a function that returns, and let tasks end before it, also those that #[tokio::main] cancels after the end of main",
         );
         shared.diag.report("", Instant::now(), diagnostic);

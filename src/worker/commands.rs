@@ -7,10 +7,9 @@ use futures_util::stream::FuturesUnordered;
 use super::Worker;
 use super::destination::Destination;
 use super::inbox::{Asked, Reply};
-use super::report::records;
 use super::words::address;
 use crate::queue::Mark;
-use crate::report::Cause;
+use crate::report::{Cause, records};
 
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,15 +10,13 @@ use reqwest::header::HeaderValue;
 use super::Worker;
 use super::destination::{Shipment, Verdict};
 use super::hedge;
-use super::report::records;
 use super::response::{self, Answer, Outcome};
 #[cfg(test)]
 use super::tests;
 use super::transport::{Transport, token_in};
 use super::trouble::{NoAnswer, Trouble};
 use crate::process::witness;
-use crate::report::Cause;
-use crate::report::DropReason;
+use crate::report::{Cause, DropReason, records};
 
 /// Bodies in memory beyond which no new batch is made: with the last of them, less than 8 MiB. Datasets have
 /// equal parts of it, so that one that stalls does not hold up the other.
