@@ -6,7 +6,8 @@ use futures_util::stream::FuturesUnordered;
 
 use super::Worker;
 use super::destination::Destination;
-use super::inbox::{Asked, Reply};
+use super::inbox::Asked;
+use super::waiters::{Flushes, Waiters};
 use super::words::address;
 use crate::queue::Mark;
 use crate::report::{Cause, records};
@@ -22,19 +23,10 @@ pub(crate) enum Flushed {
     Unheard(String),
 }
 
-/// Those who wait for the same records.
-#[derive(Debug)]
-pub(super) struct Flush {
-    /// One for each queue.
-    marks: Vec<Mark>,
-    replies: Vec<Reply>,
-    is_last: bool,
-}
-
 #[derive(Debug)]
 pub(super) struct Closing {
     pub(super) deadline: Instant,
-    replies: Vec<Reply>,
+    waiters: Waiters,
 }
 
 impl Worker {
@@ -46,25 +38,21 @@ impl Worker {
             all.for_each(|destination| destination.hurry(now));
             self.schedule.hurry(now);
         }
-        // What was recorded before the call is before this mark.
-        for (replies, is_last) in [(asked.waiters, false), (asked.last_waiters, true)] {
-            if !replies.is_empty() {
-                let queues = self.shared.queues.iter();
-                self.flushes.push(Flush {
-                    marks: queues.map(|queue| queue.mark()).collect(),
-                    replies,
-                    is_last,
-                });
-            }
-        }
         if let Some(deadline) = asked.deadline {
             let closing = self.closing.get_or_insert_with(|| Closing {
                 deadline,
-                replies: Vec::new(),
+                waiters: Waiters::default(),
             });
             closing.deadline = closing.deadline.max(deadline);
-            closing.replies.extend(asked.ends);
+            closing.waiters.join(asked.ends);
         }
+        // What was recorded before the call is before this mark.
+        let mark = || {
+            let queues = self.shared.queues.iter();
+            queues.map(|queue| queue.mark()).collect()
+        };
+        self.flushes.add(asked.waiters, mark);
+        self.last_flushes.add(asked.last_waiters, mark);
         if asked.is_last || asked.deadline.is_some() {
             self.close_all(now, asked.deadline);
         }
@@ -79,17 +67,10 @@ impl Worker {
 
     /// Answers flushes that are done. `true`: the worker has been shut down.
     pub(super) fn answer_commands(&mut self, now: Instant) -> bool {
-        for mut flush in std::mem::take(&mut self.flushes) {
-            match self.flushed(&flush, now) {
-                Some(flushed) => answer(flush.replies, &flushed),
-                // In an outage, those who stopped waiting would add up.
-                None => {
-                    flush.replies.retain(|reply| !reply.is_canceled());
-                    if !flush.replies.is_empty() {
-                        self.flushes.push(flush);
-                    }
-                }
-            }
+        for is_last in [false, true] {
+            let mut flushes = std::mem::take(self.flushes(is_last));
+            flushes.answer(|marks| self.flushed(marks, is_last, now));
+            *self.flushes(is_last) = flushes;
         }
         let Some(closing) = &self.closing else {
             return false;
@@ -107,17 +88,25 @@ impl Worker {
         false
     }
 
-    fn flushed(&mut self, flush: &Flush, now: Instant) -> Option<Flushed> {
+    fn flushes(&mut self, is_last: bool) -> &mut Flushes {
+        if is_last {
+            &mut self.last_flushes
+        } else {
+            &mut self.flushes
+        }
+    }
+
+    fn flushed(&mut self, marks: &[Mark], is_last: bool, now: Instant) -> Option<Flushed> {
         let mut blocked = None;
         let mut unheard = None;
         let mut is_pending = false;
-        for (destination, mark) in self.destinations.iter_mut().zip(&flush.marks) {
+        for (destination, mark) in self.destinations.iter_mut().zip(marks) {
             if destination.queue.settled_up_to(mark) {
                 continue;
             }
             if destination.is_blocked(now) {
                 blocked = Some(destination.name.clone());
-            } else if flush.is_last && destination.stays_unheard(now) {
+            } else if is_last && destination.stays_unheard(now) {
                 unheard = Some(address(&destination.url));
             } else {
                 is_pending = true;
@@ -162,11 +151,16 @@ impl Worker {
         }
         self.report_overflow(now);
         let late = self.shared.inbox.close();
-        let ends = self.closing.take().map(|closing| closing.replies);
-        answer(ends.into_iter().flatten().chain(late.ends), &flushed);
-        let flushes = self.flushes.drain(..).flat_map(|flush| flush.replies);
-        let flushes = flushes.chain(late.waiters).chain(late.last_waiters);
-        answer(flushes, &Flushed::Settled);
+        let mut ends = late.ends;
+        if let Some(closing) = self.closing.take() {
+            ends.join(closing.waiters);
+        }
+        ends.answer(&flushed);
+        for waiters in [late.waiters, late.last_waiters] {
+            waiters.answer(&Flushed::Settled);
+        }
+        self.flushes.answer_all(&Flushed::Settled);
+        self.last_flushes.answer_all(&Flushed::Settled);
     }
 
     /// After a panic: what was under way is sent again, since nobody knows how it ended. `false`: there is
@@ -187,12 +181,5 @@ impl Worker {
         self.closing
             .as_ref()
             .is_none_or(|closing| now < closing.deadline)
-    }
-}
-
-fn answer(replies: impl IntoIterator<Item = Reply>, flushed: &Flushed) {
-    for reply in replies {
-        // Whoever asked may have stopped waiting.
-        drop(reply.send(flushed.clone()));
     }
 }

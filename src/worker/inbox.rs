@@ -11,25 +11,21 @@ use atomic_waker::AtomicWaker;
 use futures_channel::oneshot;
 
 use super::commands::Flushed;
-
-/// Waiters below which nobody looks whether they still wait.
-const FEW: usize = 16;
-
-pub(crate) type Reply = oneshot::Sender<Flushed>;
+use super::waiters::Waiters;
 
 /// All that was asked for since the worker last looked.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
     /// Everything that was recorded before is to be delivered.
     pub(super) delivery: bool,
+    pub(super) waiters: Waiters,
     /// The process ends: waits are cut short as in a shutdown.
     pub(super) is_last: bool,
-    pub(super) waiters: Vec<Reply>,
     /// Those who wait for a last delivery.
-    pub(super) last_waiters: Vec<Reply>,
+    pub(super) last_waiters: Waiters,
     /// What is there is to be delivered until this deadline, and the worker is to end.
     pub(super) deadline: Option<Instant>,
-    pub(super) ends: Vec<Reply>,
+    pub(super) ends: Waiters,
 }
 
 impl Asked {
@@ -41,8 +37,6 @@ impl Asked {
 #[derive(Debug, Default)]
 struct State {
     asked: Asked,
-    /// Waiters at which those who gave up are looked for.
-    crowd: usize,
     /// The worker has ended, or was never there.
     is_closed: bool,
 }
@@ -57,19 +51,13 @@ impl Inbox {
     /// Asks for the delivery of what was recorded so far. If the worker is gone, the answer is that nobody answers.
     pub(crate) fn ask_for_delivery(&self, is_last: bool) -> oneshot::Receiver<Flushed> {
         let (reply, replied) = oneshot::channel();
-        self.ask(|state| {
-            state.asked.delivery = true;
-            state.asked.is_last |= is_last;
-            let crowd = state.crowd.max(FEW);
-            let waiters = if is_last {
-                &mut state.asked.last_waiters
+        self.ask(|asked| {
+            asked.delivery = true;
+            asked.is_last |= is_last;
+            if is_last {
+                asked.last_waiters.push(reply);
             } else {
-                &mut state.asked.waiters
-            };
-            waiters.push(reply);
-            if waiters.len() >= crowd {
-                waiters.retain(|waiter| !waiter.is_canceled());
-                state.crowd = 2 * waiters.len();
+                asked.waiters.push(reply);
             }
         });
         replied
@@ -78,8 +66,7 @@ impl Inbox {
     /// Asks for the end of the worker. `None`: it has ended before.
     pub(crate) fn ask_for_end(&self, deadline: Instant) -> Option<oneshot::Receiver<Flushed>> {
         let (reply, replied) = oneshot::channel();
-        let is_heard = self.ask(|state| {
-            let asked = &mut state.asked;
+        let is_heard = self.ask(|asked| {
             asked.deadline = asked.deadline.max(Some(deadline));
             asked.ends.push(reply);
         });
@@ -87,12 +74,12 @@ impl Inbox {
     }
 
     /// `false`: nobody is there to hear it.
-    fn ask(&self, say: impl FnOnce(&mut State)) -> bool {
+    fn ask(&self, say: impl FnOnce(&mut Asked)) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.is_closed {
             return false;
         }
-        say(&mut state);
+        say(&mut state.asked);
         drop(state);
         self.waker.wake();
         true
@@ -139,21 +126,48 @@ mod tests {
         }
     }
 
+    /// Those who wait, and those who are remembered though they gave up.
+    fn remembered(inbox: &Inbox) -> usize {
+        let state = inbox.state.lock().unwrap();
+        let asked = &state.asked;
+        asked.waiters.len() + asked.last_waiters.len() + asked.ends.len()
+    }
+
+    /// The most that are remembered while this is asked a million times, and nobody waits.
+    fn most_remembered(inbox: &Inbox, ask: impl Fn(&Inbox)) -> usize {
+        let remembered = (0..1_000_000).map(|_| {
+            ask(inbox);
+            remembered(inbox)
+        });
+        remembered.max().unwrap()
+    }
+
     #[test]
     fn a_million_flushes_that_nobody_waits_for_are_one_wish() {
         let inbox = Inbox::default();
         let kept: Vec<_> = (0..10).map(|_| inbox.ask_for_delivery(false)).collect();
-        let mut most = 0;
-        for _ in 0..1_000_000 {
-            drop(inbox.ask_for_delivery(false));
-            most = most.max(inbox.state.lock().unwrap().asked.waiters.len());
-        }
-        assert!(most <= 2 * (kept.len() + FEW), "{most} waiters");
+        let most = most_remembered(&inbox, |inbox| drop(inbox.ask_for_delivery(false)));
+        assert!(most <= 52, "{most} waiters");
         let asked = read(&inbox).unwrap();
         assert!(asked.delivery && !asked.is_last && asked.deadline.is_none());
-        let living = asked.waiters.iter().filter(|waiter| !waiter.is_canceled());
-        assert_eq!(living.count(), kept.len());
+        assert!(asked.waiters.len() >= kept.len());
         assert!(read(&inbox).is_none(), "it was read");
+    }
+
+    #[test]
+    fn a_million_shutdowns_that_nobody_waits_for_are_one_wish() {
+        let (inbox, now) = (Inbox::default(), Instant::now());
+        let most = most_remembered(&inbox, |inbox| drop(inbox.ask_for_end(now)));
+        assert!(most <= 32, "{most} waiters");
+    }
+
+    #[test]
+    fn a_crowd_that_was_read_leaves_nothing_behind() {
+        let inbox = Inbox::default();
+        let crowd: Vec<_> = (0..10_000).map(|_| inbox.ask_for_delivery(false)).collect();
+        assert_eq!(read(&inbox).unwrap().waiters.len(), crowd.len());
+        let most = most_remembered(&inbox, |inbox| drop(inbox.ask_for_delivery(false)));
+        assert!(most <= 32, "{most} waiters");
     }
 
     #[test]
