@@ -7,6 +7,8 @@ use futures_util::stream::FuturesUnordered;
 use super::Worker;
 use super::destination::Destination;
 use super::inbox::Asked;
+#[cfg(test)]
+use super::tests;
 use super::waiters::{Flushes, Waiters};
 use super::words::address;
 use crate::queue::Mark;
@@ -31,13 +33,7 @@ pub(super) struct Closing {
 
 impl Worker {
     pub(super) fn accept(&mut self, asked: Asked, now: Instant) {
-        // Who asks for delivery is not told of a refusal that a new token has ended.
-        self.read_token_again();
-        if asked.delivery {
-            let all = self.destinations.iter_mut();
-            all.for_each(|destination| destination.hurry(now));
-            self.schedule.hurry(now);
-        }
+        // First of all, whoever waits is noted: a panic below must not make a shutdown forgotten that somebody was promised.
         if let Some(deadline) = asked.deadline {
             let closing = self.closing.get_or_insert_with(|| Closing {
                 deadline,
@@ -53,6 +49,15 @@ impl Worker {
         };
         self.flushes.add(asked.waiters, mark);
         self.last_flushes.add(asked.last_waiters, mark);
+        #[cfg(test)]
+        tests::panic_if_planned(tests::Point::Asked, &self.destinations[0].url);
+        // Who asks for delivery is not told of a refusal that a new token has ended.
+        self.read_token_again();
+        if asked.delivery {
+            let all = self.destinations.iter_mut();
+            all.for_each(|destination| destination.hurry(now));
+            self.schedule.hurry(now);
+        }
         if asked.is_last || asked.deadline.is_some() {
             self.close_all(now, asked.deadline);
         }

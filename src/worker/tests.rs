@@ -21,6 +21,8 @@ pub(super) enum Point {
     Answer,
     /// With nothing in hand.
     Idle,
+    /// With a wish in hand that it has just been asked.
+    Asked,
 }
 
 /// The panics to come, by the endpoint's port: tests run side by side.
@@ -164,4 +166,24 @@ fn a_worker_that_only_panics_ends_at_the_deadline_of_the_shutdown() {
         assert!(start.elapsed() < timeout * 2);
         assert_eq!((stats.recorded(), stats.pending()), (20, 0), "{stats}");
     });
+}
+
+#[test]
+fn a_panic_at_the_news_of_the_shutdown_does_not_make_whoever_asked_wait_for_ever() {
+    let server = Server::start().unwrap();
+    let (ended, is_ended) = std::sync::mpsc::channel();
+    plan(&server, [Point::Asked]);
+    let url = server.url().to_owned();
+    // Left behind if it waits for ever.
+    std::thread::spawn(move || {
+        let builder = crate::builder().url(url).token("t").dataset("logs");
+        let (layer, guard) = builder.diagnostics(false).build().unwrap();
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || record(10));
+        drop(ended.send(guard.shutdown(PANIC_WAIT * 8)));
+        // Dropping it would wait, too.
+        std::mem::forget(guard);
+    });
+    let stats = is_ended.recv_timeout(PATIENCE).unwrap().unwrap();
+    assert_eq!((stats.worker_panics(), stats.delivered()), (1, 10));
 }
