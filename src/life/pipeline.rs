@@ -231,12 +231,12 @@ impl Pipeline {
 
     /// Asks for the delivery of what was recorded so far.
     pub(crate) fn ask_for_flush(&self) -> oneshot::Receiver<Flushed> {
-        self.shared.inbox.ask_for_delivery(false)
+        self.shared.inbox.ask_for_delivery()
     }
 
-    /// The same before the process ends.
-    pub(crate) fn ask_for_last_flush(&self) -> oneshot::Receiver<Flushed> {
-        self.shared.inbox.ask_for_delivery(true)
+    /// The same before the process ends, at the deadline at the latest.
+    pub(crate) fn ask_for_last_flush(&self, deadline: Instant) -> oneshot::Receiver<Flushed> {
+        self.shared.inbox.ask_for_last_delivery(deadline)
     }
 
     /// Ends recording and asks for the end of the worker. `None`: it has ended before.

@@ -58,12 +58,12 @@ impl Worker {
             all.for_each(|destination| destination.hurry(now));
             self.schedule.hurry(now);
         }
-        if asked.is_last || asked.deadline.is_some() {
-            self.close_all(now, asked.deadline);
+        if let Some(deadline) = asked.last.max(asked.deadline) {
+            self.close_all(now, deadline);
         }
     }
 
-    fn close_all(&mut self, now: Instant, deadline: Option<Instant>) {
+    fn close_all(&mut self, now: Instant, deadline: Instant) {
         self.hedge.end_is_near(now, deadline);
         let all = self.destinations.iter_mut();
         all.for_each(|destination| destination.close(now));

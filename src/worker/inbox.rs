@@ -19,8 +19,8 @@ pub(super) struct Asked {
     /// Everything that was recorded before is to be delivered.
     pub(super) delivery: bool,
     pub(super) waiters: Waiters,
-    /// The process ends: waits are cut short as in a shutdown.
-    pub(super) is_last: bool,
+    /// The process ends, at this time at the latest: waits are cut short as in a shutdown.
+    pub(super) last: Option<Instant>,
     /// Those who wait for a last delivery.
     pub(super) last_waiters: Waiters,
     /// What is there is to be delivered until this deadline, and the worker is to end.
@@ -30,7 +30,7 @@ pub(super) struct Asked {
 
 impl Asked {
     fn is_anything(&self) -> bool {
-        self.delivery || self.is_last || self.deadline.is_some()
+        self.delivery || self.last.is_some() || self.deadline.is_some()
     }
 }
 
@@ -49,16 +49,22 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     /// Asks for the delivery of what was recorded so far. If the worker is gone, the answer is that nobody answers.
-    pub(crate) fn ask_for_delivery(&self, is_last: bool) -> oneshot::Receiver<Flushed> {
+    pub(crate) fn ask_for_delivery(&self) -> oneshot::Receiver<Flushed> {
         let (reply, replied) = oneshot::channel();
         self.ask(|asked| {
             asked.delivery = true;
-            asked.is_last |= is_last;
-            if is_last {
-                asked.last_waiters.push(reply);
-            } else {
-                asked.waiters.push(reply);
-            }
+            asked.waiters.push(reply);
+        });
+        replied
+    }
+
+    /// The same before the process ends, at the deadline at the latest.
+    pub(crate) fn ask_for_last_delivery(&self, deadline: Instant) -> oneshot::Receiver<Flushed> {
+        let (reply, replied) = oneshot::channel();
+        self.ask(|asked| {
+            asked.delivery = true;
+            asked.last = asked.last.max(Some(deadline));
+            asked.last_waiters.push(reply);
         });
         replied
     }
@@ -145,11 +151,11 @@ mod tests {
     #[test]
     fn a_million_flushes_that_nobody_waits_for_are_one_wish() {
         let inbox = Inbox::default();
-        let kept: Vec<_> = (0..10).map(|_| inbox.ask_for_delivery(false)).collect();
-        let most = most_remembered(&inbox, |inbox| drop(inbox.ask_for_delivery(false)));
+        let kept: Vec<_> = (0..10).map(|_| inbox.ask_for_delivery()).collect();
+        let most = most_remembered(&inbox, |inbox| drop(inbox.ask_for_delivery()));
         assert!(most <= 52, "{most} waiters");
         let asked = read(&inbox).unwrap();
-        assert!(asked.delivery && !asked.is_last && asked.deadline.is_none());
+        assert!(asked.delivery && asked.last.is_none() && asked.deadline.is_none());
         assert!(asked.waiters.len() >= kept.len());
         assert!(read(&inbox).is_none(), "it was read");
     }
@@ -164,9 +170,9 @@ mod tests {
     #[test]
     fn a_crowd_that_was_read_leaves_nothing_behind() {
         let inbox = Inbox::default();
-        let crowd: Vec<_> = (0..10_000).map(|_| inbox.ask_for_delivery(false)).collect();
+        let crowd: Vec<_> = (0..10_000).map(|_| inbox.ask_for_delivery()).collect();
         assert_eq!(read(&inbox).unwrap().waiters.len(), crowd.len());
-        let most = most_remembered(&inbox, |inbox| drop(inbox.ask_for_delivery(false)));
+        let most = most_remembered(&inbox, |inbox| drop(inbox.ask_for_delivery()));
         assert!(most <= 32, "{most} waiters");
     }
 
@@ -184,10 +190,15 @@ mod tests {
     #[test]
     fn whoever_asks_after_the_end_is_told_that_nobody_is_there() {
         let inbox = Inbox::default();
-        let mut before = inbox.ask_for_delivery(false);
+        let mut before = inbox.ask_for_delivery();
         assert_eq!(inbox.close().waiters.len(), 1);
         assert!(inbox.ask_for_end(Instant::now()).is_none());
-        assert!(inbox.ask_for_delivery(true).try_recv().is_err());
+        assert!(
+            inbox
+                .ask_for_last_delivery(Instant::now())
+                .try_recv()
+                .is_err()
+        );
         assert!(before.try_recv().is_err());
         assert!(read(&inbox).is_none());
     }

@@ -51,6 +51,19 @@ fn a_signal_ends_the_process_early_when_nothing_listens() {
 }
 
 #[test]
+fn a_request_without_an_answer_is_sent_once_more_when_half_of_the_time_is_over() {
+    let server = server();
+    // As on a wedged connection: the request itself would last for longer than the process may.
+    server.fault(Fault::hang());
+    let mut app = App::start(&server, "signal hooks shutdown_ms=2000");
+    app.wait_for("ready");
+    app.signal("TERM");
+    let ended = app.end();
+    assert_eq!(ended.status.signal(), Some(15), "{}", ended.stderr);
+    assert_holds(&server, 0..1_000);
+}
+
+#[test]
 fn the_second_sigint_ends_the_process_at_once() {
     let server = server();
     server.always(Some(Fault::hang()));
