@@ -129,6 +129,14 @@ fn deliver(start: Instant) {
     }
 }
 
+/// After a delivery: the application ends the process itself, if at all.
+#[cfg(unix)]
+fn go_on() {
+    for pipeline in hooked() {
+        pipeline.say_that_it_goes_on();
+    }
+}
+
 /// Ends all pipelines with exit hooks, within the same time: what was recorded since the delivery is delivered or counted, and
 /// what comes from now on is told.
 #[cfg(unix)]

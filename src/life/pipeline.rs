@@ -239,6 +239,11 @@ impl Pipeline {
         self.shared.inbox.ask_for_last_delivery(deadline)
     }
 
+    /// The process does not end after all.
+    pub(crate) fn say_that_it_goes_on(&self) {
+        self.shared.inbox.say_that_it_goes_on();
+    }
+
     /// Ends recording and asks for the end of the worker. `None`: it has ended before.
     pub(crate) fn ask_for_shutdown(&self, deadline: Instant) -> Option<oneshot::Receiver<Flushed>> {
         for queue in &self.shared.queues {

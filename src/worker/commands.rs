@@ -42,6 +42,7 @@ impl Worker {
             closing.deadline = closing.deadline.max(deadline);
             closing.waiters.join(asked.ends);
         }
+        let goes_on = asked.goes_on && self.closing.is_none() && !self.last_flushes.is_anybody();
         // What was recorded before the call is before this mark.
         let mark = || {
             let queues = self.shared.queues.iter();
@@ -58,6 +59,9 @@ impl Worker {
             all.for_each(|destination| destination.hurry(now));
             self.schedule.hurry(now);
         }
+        if goes_on {
+            self.go_on();
+        }
         if let Some(deadline) = asked.last.max(asked.deadline) {
             self.close_all(now, deadline);
         }
@@ -68,6 +72,14 @@ impl Worker {
         let all = self.destinations.iter_mut();
         all.for_each(|destination| destination.close(now));
         self.schedule.close();
+    }
+
+    /// The application took over the signal that was to end the process: what was meant for a few seconds, such as ever new
+    /// attempts after a second at most, must not last for days.
+    fn go_on(&mut self) {
+        self.hedge.goes_on();
+        self.destinations.iter_mut().for_each(Destination::goes_on);
+        self.schedule.goes_on();
     }
 
     /// Answers flushes that are done. `true`: the worker has been shut down.

@@ -428,6 +428,12 @@ impl Destination {
         self.make_due();
     }
 
+    /// The process does not end after all.
+    pub(crate) fn goes_on(&mut self) {
+        self.ending.goes_on();
+        self.pace.goes_on();
+    }
+
     /// An attempt begun at `started` came to an end. `is_unheard`: nothing listens there.
     pub(crate) fn attempted(&mut self, started: Instant, is_unheard: bool) {
         self.ending.attempted(started, is_unheard);

@@ -42,6 +42,11 @@ impl Hedge {
         self.at.get_or_insert(now + wait);
     }
 
+    /// It does not come after all.
+    pub(super) fn goes_on(&mut self) {
+        self.at = None;
+    }
+
     pub(super) fn at(&self) -> Option<Instant> {
         self.at
     }

@@ -21,6 +21,8 @@ pub(super) struct Asked {
     pub(super) waiters: Waiters,
     /// The process ends, at this time at the latest: waits are cut short as in a shutdown.
     pub(super) last: Option<Instant>,
+    /// The process goes on after all: what was asked for as the last delivery, before `last`, was none.
+    pub(super) goes_on: bool,
     /// Those who wait for a last delivery.
     pub(super) last_waiters: Waiters,
     /// What is there is to be delivered until this deadline, and the worker is to end.
@@ -30,7 +32,7 @@ pub(super) struct Asked {
 
 impl Asked {
     fn is_anything(&self) -> bool {
-        self.delivery || self.last.is_some() || self.deadline.is_some()
+        self.delivery || self.last.is_some() || self.goes_on || self.deadline.is_some()
     }
 }
 
@@ -67,6 +69,16 @@ impl Inbox {
             asked.last_waiters.push(reply);
         });
         replied
+    }
+
+    /// The process does not end after all: the delivery that was asked for as its last was none, unless another waits for that.
+    pub(crate) fn say_that_it_goes_on(&self) {
+        self.ask(|asked| {
+            asked.goes_on = true;
+            if !asked.last_waiters.is_anybody() {
+                asked.last = None;
+            }
+        });
     }
 
     /// Asks for the end of the worker. `None`: it has ended before.
@@ -185,6 +197,25 @@ mod tests {
         let read = read(&inbox).unwrap();
         assert_eq!(read.deadline, Some(later));
         assert_eq!(read.ends.len(), asked.len());
+    }
+
+    #[test]
+    fn a_process_that_goes_on_takes_back_its_end_and_no_one_elses() {
+        let (inbox, now) = (Inbox::default(), Instant::now());
+        drop(inbox.ask_for_last_delivery(now));
+        inbox.say_that_it_goes_on();
+        let asked = read(&inbox).unwrap();
+        assert!(asked.goes_on && asked.last.is_none());
+        let aborting = inbox.ask_for_last_delivery(now);
+        drop(inbox.ask_for_last_delivery(now));
+        inbox.say_that_it_goes_on();
+        assert_eq!(read(&inbox).unwrap().last, Some(now));
+        drop(aborting);
+        // A later end is another one.
+        inbox.say_that_it_goes_on();
+        drop(inbox.ask_for_last_delivery(now));
+        let asked = read(&inbox).unwrap();
+        assert!(asked.goes_on && asked.last.is_some());
     }
 
     #[test]

@@ -196,6 +196,11 @@ impl Pace {
         }
     }
 
+    /// The end does not come after all.
+    pub(super) fn goes_on(&mut self) {
+        self.is_closing = false;
+    }
+
     /// The end was asked for: one attempt is made at once, and the backoff starts over.
     pub(super) fn close(&mut self, now: Instant) {
         if self.is_closing {

@@ -117,6 +117,11 @@ impl Flushes {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Whether anybody still waits.
+    pub(super) fn is_anybody(&mut self) -> bool {
+        self.0.iter_mut().any(|flush| flush.waiters.is_anybody())
+    }
 }
 
 #[cfg(test)]

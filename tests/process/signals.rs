@@ -135,6 +135,29 @@ fn an_application_that_took_a_signal_and_aborts_later_loses_nothing() {
     assert_holds(&server, 0..1_000);
 }
 
+#[test]
+fn an_application_that_takes_a_signal_over_while_we_end_keeps_control() {
+    let server = server();
+    // The delivery gets through, and the end waits for the record that came after it.
+    server.fault(Fault::delay(Duration::from_secs(1)));
+    server.always(Some(Fault::hang()));
+    let mut app = App::start(&server, "signal hooks handler=late shutdown_ms=6000");
+    app.wait_for("ready");
+    app.signal("TERM");
+    assert!(server.wait_until(PATIENCE, |server| server.requests_seen() > 0));
+    app.tell("record");
+    app.wait_for("taken over");
+    server.no_faults();
+    // We have ended the layer, but not the process.
+    app.wait_for("ended");
+    app.signal("TERM");
+    app.wait_for("asked again");
+    let ended = app.end();
+    ended.assert_ended_well();
+    let delivered = ended.ledger("main")["delivered"].as_u64().unwrap();
+    assert_holds(&server, 0..delivered);
+}
+
 /// As a program that daemonizes does, or one that is careful before it starts another.
 #[cfg(target_os = "linux")]
 #[test]

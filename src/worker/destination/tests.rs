@@ -1,3 +1,4 @@
+mod goes_on;
 mod left;
 
 use super::*;
