@@ -18,7 +18,7 @@ use super::running;
 use super::wait::{block_until, end_all, flush_all};
 use crate::frontend;
 use crate::process::fence;
-use crate::report::{Cause, Diagnostic, DropReason};
+use crate::report::{Cause, Diagnostic, DropReason, records_were};
 
 /// Installs the panic hook and the signal handlers, once for the process.
 pub(crate) fn install(shutdown_timeout: Duration) {
@@ -88,15 +88,13 @@ fn tell_of_losses(pipeline: Arc<Pipeline>, while_ending: u64) {
 }
 
 fn report_while_ending(pipeline: &Pipeline, records: u64) {
-    let effect = match records {
-        0 => return,
-        1 => "1 record was dropped for this so far".to_owned(),
-        records => format!("{records} records were dropped for this so far"),
-    };
+    if records == 0 {
+        return;
+    }
     let diagnostic = Diagnostic::new(
         Cause::AfterShutdown,
         "records were made while a signal ended the process",
-        effect,
+        records_were(records, "dropped for this so far"),
         "to deliver them too, handle the signal: stop what records, then drop the guard",
     );
     pipeline.diag().report("", Instant::now(), diagnostic);
@@ -118,10 +116,7 @@ fn report_loss(pipeline: &Pipeline) {
             "drop the guard before the end, or enable exit_hooks",
         )
     };
-    let effect = match pending {
-        1 => "1 record was not delivered".to_owned(),
-        records => format!("{records} records were not delivered"),
-    };
+    let effect = records_were(pending, "not delivered");
     let diagnostic = Diagnostic::new(Cause::Shutdown, what, effect, fix);
     pipeline.diag().report("", Instant::now(), diagnostic);
 }
@@ -131,6 +126,14 @@ fn deliver(start: Instant) {
     // The worker can not wait for itself.
     if !fence::is_raised() {
         flush_all(&hooked(), start);
+    }
+}
+
+/// After a delivery: the application ends the process itself, if at all.
+#[cfg(unix)]
+fn go_on() {
+    for pipeline in hooked() {
+        pipeline.say_that_it_goes_on();
     }
 }
 
@@ -159,7 +162,7 @@ fn install_panic_hook() {
     std::panic::set_hook(Box::new(move |info| {
         before(info);
         // A worker that panics again and again must not fill its own queue with that.
-        static WORKER: Pace = Pace::new(Duration::from_secs(60));
+        static WORKER: Every = Every::new(Duration::from_secs(60));
         if !fence::is_raised() || WORKER.admits() {
             frontend::panic::record(info);
         }
@@ -179,18 +182,18 @@ fn install_panic_hook() {
 
 /// Not for each of many panics that are caught: requests as small and as many are a reason for Axiom to suspend ingest.
 /// The default flush interval: sooner, such a program's records would not leave without a panic either.
-static ASKS: Pace = Pace::new(Duration::from_secs(1));
+static ASKS: Every = Every::new(Duration::from_secs(1));
 
 /// Lets one through in each interval.
-struct Pace {
-    every: Duration,
+struct Every {
+    interval: Duration,
     last: Mutex<Option<Instant>>,
 }
 
-impl Pace {
-    const fn new(every: Duration) -> Self {
+impl Every {
+    const fn new(interval: Duration) -> Self {
         Self {
-            every,
+            interval,
             last: Mutex::new(None),
         }
     }
@@ -200,7 +203,7 @@ impl Pace {
         let Ok(mut last) = self.last.try_lock() else {
             return false;
         };
-        let is_time = last.is_none_or(|last| last.elapsed() >= self.every);
+        let is_time = last.is_none_or(|last| last.elapsed() >= self.interval);
         if is_time {
             *last = Some(Instant::now());
         }

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::frontend::OpenSpans;
 use crate::process::{Process, fence};
 use crate::queue::{Lanes, Outlet, Owner};
-use crate::report::{BuildError, Cause, Diag, Diagnostic, DropReason, Stats};
+use crate::report::{BuildError, Cause, Diag, Diagnostic, DropReason, Stats, records_were};
 use crate::worker::{self, Flushed, Inbox, Shared, Words};
 
 /// What begins with a pipeline in its process, beside its worker.
@@ -50,7 +50,10 @@ impl Drop for Pipeline {
         if !self.process.is_this() {
             let thread = self.thread.get_mut();
             std::mem::forget(thread.unwrap_or_else(PoisonError::into_inner).take());
+            return;
         }
+        // Nobody can ask its worker for anything any more. One that was asked to end before keeps its deadline.
+        drop(self.ask_for_shutdown(Instant::now()));
     }
 }
 
@@ -127,8 +130,8 @@ impl Pipeline {
         child.here()
     }
 
-    /// The pipeline of a child of this process. Several threads of the child may make one, and the first is kept; the worker of
-    /// another ends when that is dropped.
+    /// The pipeline of a child of this process. Several threads of the child may make one. The first is kept; the others are
+    /// dropped, which ends their workers.
     fn child(&self, make: impl FnOnce() -> Self) -> &Arc<Self> {
         if let Some(child) = self.child.get() {
             return child;
@@ -228,12 +231,17 @@ impl Pipeline {
 
     /// Asks for the delivery of what was recorded so far.
     pub(crate) fn ask_for_flush(&self) -> oneshot::Receiver<Flushed> {
-        self.shared.inbox.ask_for_delivery(false)
+        self.shared.inbox.ask_for_delivery()
     }
 
-    /// The same before the process ends.
-    pub(crate) fn ask_for_last_flush(&self) -> oneshot::Receiver<Flushed> {
-        self.shared.inbox.ask_for_delivery(true)
+    /// The same before the process ends, at the deadline at the latest.
+    pub(crate) fn ask_for_last_flush(&self, deadline: Instant) -> oneshot::Receiver<Flushed> {
+        self.shared.inbox.ask_for_last_delivery(deadline)
+    }
+
+    /// The process does not end after all.
+    pub(crate) fn say_that_it_goes_on(&self) {
+        self.shared.inbox.say_that_it_goes_on();
     }
 
     /// Ends recording and asks for the end of the worker. `None`: it has ended before.
@@ -287,16 +295,48 @@ fn lanes(shared: &Shared) -> Lanes {
 /// Says, unless that was done, how many records were made after the guard was dropped.
 fn report_late(late: &Late, shared: &Shared) {
     late.say(|| {
-        let effect = match shared.stats().dropped_for(DropReason::AfterShutdown) {
-            1 => "1 record was dropped for this so far".to_owned(),
-            records => format!("{records} records were dropped for this so far"),
-        };
+        let dropped = shared.stats().dropped_for(DropReason::AfterShutdown);
         let diagnostic = Diagnostic::new(
             Cause::AfterShutdown,
             "records were made after the guard was dropped",
-            effect,
+            records_were(dropped, "dropped for this so far"),
             "keep the guard until the last record: bind it neither to `_` nor inside a function that returns, and let tasks end before it, also those that #[tokio::main] cancels after the end of main",
         );
         shared.diag.report("", Instant::now(), diagnostic);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn the_worker_of_a_pipeline_that_came_second_in_a_child_ends() {
+        let builder = crate::builder().url("http://localhost:1").token("t");
+        let (_layer, guard) = builder.dataset("d").diagnostics(false).build().unwrap();
+        let parent = guard.pipeline_for_tests();
+        let make = || {
+            let (config, spans) = (Arc::clone(&parent.config), Arc::clone(&parent.spans));
+            Pipeline::new(config, spans, |_| ()).unwrap()
+        };
+        // What the worker's thread keeps as long as it runs.
+        let mut second = Weak::new();
+        let kept = parent.child(|| {
+            parent.child(make);
+            let made = make();
+            second = Arc::downgrade(&made.shared);
+            made
+        });
+        let start = Instant::now();
+        while second.strong_count() > 0 {
+            assert!(start.elapsed() < PATIENCE, "its worker goes on");
+            std::thread::yield_now();
+        }
+        assert!(kept.is_open());
+        kept.ask_for_shutdown(Instant::now());
+    }
 }

@@ -63,7 +63,7 @@ pub(super) fn end_all(pipelines: &[Arc<Pipeline>], start: Instant) {
 pub(super) fn flush_all(pipelines: &[Arc<Pipeline>], start: Instant) {
     let ask = |pipeline: &Arc<Pipeline>| {
         let deadline = deadline_from(start, pipeline.shutdown_timeout());
-        (deadline, pipeline.ask_for_last_flush())
+        (deadline, pipeline.ask_for_last_flush(deadline))
     };
     let asked: Vec<_> = pipelines.iter().map(ask).collect();
     for (deadline, reply) in asked {

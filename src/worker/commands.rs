@@ -6,11 +6,13 @@ use futures_util::stream::FuturesUnordered;
 
 use super::Worker;
 use super::destination::Destination;
-use super::inbox::{Asked, Reply};
-use super::report::records;
+use super::inbox::Asked;
+#[cfg(test)]
+use super::tests;
+use super::waiters::{Flushes, Waiters};
 use super::words::address;
 use crate::queue::Mark;
-use crate::report::Cause;
+use crate::report::{Cause, records};
 
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,23 +25,33 @@ pub(crate) enum Flushed {
     Unheard(String),
 }
 
-/// Those who wait for the same records.
-#[derive(Debug)]
-pub(super) struct Flush {
-    /// One for each queue.
-    marks: Vec<Mark>,
-    replies: Vec<Reply>,
-    is_last: bool,
-}
-
 #[derive(Debug)]
 pub(super) struct Closing {
     pub(super) deadline: Instant,
-    replies: Vec<Reply>,
+    waiters: Waiters,
 }
 
 impl Worker {
     pub(super) fn accept(&mut self, asked: Asked, now: Instant) {
+        // First of all, whoever waits is noted: a panic below must not make a shutdown forgotten that somebody was promised.
+        if let Some(deadline) = asked.deadline {
+            let closing = self.closing.get_or_insert_with(|| Closing {
+                deadline,
+                waiters: Waiters::default(),
+            });
+            closing.deadline = closing.deadline.max(deadline);
+            closing.waiters.join(asked.ends);
+        }
+        let goes_on = asked.goes_on && self.closing.is_none() && !self.last_flushes.is_anybody();
+        // What was recorded before the call is before this mark.
+        let mark = || {
+            let queues = self.shared.queues.iter();
+            queues.map(|queue| queue.mark()).collect()
+        };
+        self.flushes.add(asked.waiters, mark);
+        self.last_flushes.add(asked.last_waiters, mark);
+        #[cfg(test)]
+        tests::panic_if_planned(tests::Point::Asked, &self.destinations[0].url);
         // Who asks for delivery is not told of a refusal that a new token has ended.
         self.read_token_again();
         if asked.delivery {
@@ -47,50 +59,35 @@ impl Worker {
             all.for_each(|destination| destination.hurry(now));
             self.schedule.hurry(now);
         }
-        // What was recorded before the call is before this mark.
-        for (replies, is_last) in [(asked.waiters, false), (asked.last_waiters, true)] {
-            if !replies.is_empty() {
-                let queues = self.shared.queues.iter();
-                self.flushes.push(Flush {
-                    marks: queues.map(|queue| queue.mark()).collect(),
-                    replies,
-                    is_last,
-                });
-            }
+        if goes_on {
+            self.go_on();
         }
-        if let Some(deadline) = asked.deadline {
-            let closing = self.closing.get_or_insert_with(|| Closing {
-                deadline,
-                replies: Vec::new(),
-            });
-            closing.deadline = closing.deadline.max(deadline);
-            closing.replies.extend(asked.ends);
-        }
-        if asked.is_last || asked.deadline.is_some() {
-            self.close_all(now, asked.deadline);
+        if let Some(deadline) = asked.last.max(asked.deadline) {
+            self.close_all(now, deadline);
         }
     }
 
-    fn close_all(&mut self, now: Instant, deadline: Option<Instant>) {
+    fn close_all(&mut self, now: Instant, deadline: Instant) {
         self.hedge.end_is_near(now, deadline);
         let all = self.destinations.iter_mut();
         all.for_each(|destination| destination.close(now));
         self.schedule.close();
     }
 
+    /// The application took over the signal that was to end the process: what was meant for a few seconds, such as ever new
+    /// attempts after a second at most, must not last for days.
+    fn go_on(&mut self) {
+        self.hedge.goes_on();
+        self.destinations.iter_mut().for_each(Destination::goes_on);
+        self.schedule.goes_on();
+    }
+
     /// Answers flushes that are done. `true`: the worker has been shut down.
     pub(super) fn answer_commands(&mut self, now: Instant) -> bool {
-        for mut flush in std::mem::take(&mut self.flushes) {
-            match self.flushed(&flush, now) {
-                Some(flushed) => answer(flush.replies, &flushed),
-                // In an outage, those who stopped waiting would add up.
-                None => {
-                    flush.replies.retain(|reply| !reply.is_canceled());
-                    if !flush.replies.is_empty() {
-                        self.flushes.push(flush);
-                    }
-                }
-            }
+        for is_last in [false, true] {
+            let mut flushes = std::mem::take(self.flushes(is_last));
+            flushes.answer(|marks| self.flushed(marks, is_last, now));
+            *self.flushes(is_last) = flushes;
         }
         let Some(closing) = &self.closing else {
             return false;
@@ -108,17 +105,25 @@ impl Worker {
         false
     }
 
-    fn flushed(&mut self, flush: &Flush, now: Instant) -> Option<Flushed> {
+    fn flushes(&mut self, is_last: bool) -> &mut Flushes {
+        if is_last {
+            &mut self.last_flushes
+        } else {
+            &mut self.flushes
+        }
+    }
+
+    fn flushed(&mut self, marks: &[Mark], is_last: bool, now: Instant) -> Option<Flushed> {
         let mut blocked = None;
         let mut unheard = None;
         let mut is_pending = false;
-        for (destination, mark) in self.destinations.iter_mut().zip(&flush.marks) {
+        for (destination, mark) in self.destinations.iter_mut().zip(marks) {
             if destination.queue.settled_up_to(mark) {
                 continue;
             }
             if destination.is_blocked(now) {
                 blocked = Some(destination.name.clone());
-            } else if flush.is_last && destination.stays_unheard(now) {
+            } else if is_last && destination.stays_unheard(now) {
                 unheard = Some(address(&destination.url));
             } else {
                 is_pending = true;
@@ -163,11 +168,16 @@ impl Worker {
         }
         self.report_overflow(now);
         let late = self.shared.inbox.close();
-        let ends = self.closing.take().map(|closing| closing.replies);
-        answer(ends.into_iter().flatten().chain(late.ends), &flushed);
-        let flushes = self.flushes.drain(..).flat_map(|flush| flush.replies);
-        let flushes = flushes.chain(late.waiters).chain(late.last_waiters);
-        answer(flushes, &Flushed::Settled);
+        let mut ends = late.ends;
+        if let Some(closing) = self.closing.take() {
+            ends.join(closing.waiters);
+        }
+        ends.answer(&flushed);
+        for waiters in [late.waiters, late.last_waiters] {
+            waiters.answer(&Flushed::Settled);
+        }
+        self.flushes.answer_all(&Flushed::Settled);
+        self.last_flushes.answer_all(&Flushed::Settled);
     }
 
     /// After a panic: what was under way is sent again, since nobody knows how it ended. `false`: there is
@@ -188,12 +198,5 @@ impl Worker {
         self.closing
             .as_ref()
             .is_none_or(|closing| now < closing.deadline)
-    }
-}
-
-fn answer(replies: impl IntoIterator<Item = Reply>, flushed: &Flushed) {
-    for reply in replies {
-        // Whoever asked may have stopped waiting.
-        drop(reply.send(flushed.clone()));
     }
 }

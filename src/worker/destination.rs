@@ -389,13 +389,13 @@ impl Destination {
     /// Nothing can be done but wait for somebody to mend something.
     pub(crate) fn is_blocked(&self, now: Instant) -> bool {
         let is_paused = matches!(self.paused(now), Some(Why::Refused | Why::Quota));
-        self.pace.is_idle() && is_paused || !self.due && self.waits_for_others(now)
+        self.pace.is_empty() && is_paused || !self.due && self.waits_for_others(now)
     }
 
-    /// Whether there is nothing to do but wait for a record that a producer is just now appending.
+    /// Whether there is nothing to do but wait for a record that a producer is just now appending, and somebody waits for it.
     pub(crate) fn has_straggler(&self, now: Instant) -> bool {
-        let is_idle = self.pace.is_idle() && self.waiting.is_empty() && self.isolate.is_empty();
-        is_idle && self.pace.paused(now).is_none() && self.queue.has_pending()
+        let is_idle = self.pace.is_empty() && self.waiting.is_empty() && self.isolate.is_empty();
+        self.due && is_idle && self.pace.paused(now).is_none() && self.queue.has_pending()
     }
 
     // Shutting down.
@@ -405,6 +405,12 @@ impl Destination {
         self.ending.begin(now);
         self.pace.close(now);
         self.make_due();
+    }
+
+    /// The process does not end after all.
+    pub(crate) fn goes_on(&mut self) {
+        self.ending.goes_on();
+        self.pace.goes_on();
     }
 
     /// An attempt begun at `started` came to an end. `is_unheard`: nothing listens there.
@@ -423,12 +429,12 @@ impl Destination {
             .pace
             .paused_until()
             .is_some_and(|until| until >= deadline);
-        self.pace.is_idle() && is_too_late || self.stays_unheard(now)
+        self.pace.is_empty() && is_too_late || self.stays_unheard(now)
     }
 
     /// Since the end was asked for, nothing has listened for long enough.
     pub(crate) fn stays_unheard(&self, now: Instant) -> bool {
-        self.pace.is_idle() && self.ending.stays_unheard(now)
+        self.pace.is_empty() && self.ending.stays_unheard(now)
     }
 
     /// Why there are suspects, in the endpoint's words.

@@ -21,6 +21,12 @@ impl Ending {
         self.since.get_or_insert(now);
     }
 
+    /// The process does not end after all.
+    pub(super) fn goes_on(&mut self) {
+        self.since = None;
+        self.unheard = 0;
+    }
+
     /// An attempt begun at `started` came to an end. `is_unheard`: nothing listens there.
     pub(super) fn attempted(&mut self, started: Instant, is_unheard: bool) {
         self.is_unheard = is_unheard;

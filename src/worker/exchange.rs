@@ -12,15 +12,13 @@ use super::allowance;
 use super::destination::{Shipment, Verdict};
 use super::digest::KEPT;
 use super::hedge;
-use super::report::records;
 use super::response::{self, Answer, Outcome};
 #[cfg(test)]
 use super::tests::{Point, panic_if_planned};
 use super::transport::{Transport, token_in};
 use super::trouble::{NoAnswer, Trouble};
 use crate::process::witness;
-use crate::report::Cause;
-use crate::report::DropReason;
+use crate::report::{Cause, DropReason};
 
 /// Bodies in memory, and what is kept of their answers, beyond which no new batch is made: with the last of them, less than
 /// 8 MiB. Datasets have equal parts of it, so that one that stalls does not hold up the other.
@@ -236,12 +234,14 @@ impl Worker {
                 let verdict = self.destinations[index].too_large(flight.shipment, now);
                 let what = match verdict {
                     Verdict::Again => return,
-                    Verdict::GaveUp(number) => return self.report_given_up(
-                        index,
-                        now,
-                        number,
-                        "requests were too large even with one record (HTTP 413)",
-                    ),
+                    Verdict::GaveUp(number) => {
+                        return self.report_given_up(
+                            index,
+                            now,
+                            number,
+                            "requests were too large even with one record (HTTP 413)",
+                        );
+                    }
                     Verdict::Dropped => {
                         format!("a record of {bytes} bytes was too large even alone (HTTP 413)")
                     }

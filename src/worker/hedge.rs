@@ -1,13 +1,13 @@
 //! One attempt more beside those under way, on another connection, when the end is near.
 //!
-//! A request that got no answer when half of a shutdown's time is over may be on a wedged connection, and would be given up at the
+//! A request that got no answer when half of the time for the end is over may be on a wedged connection, and would be given up at the
 //! deadline before its own time is over. So the same is sent once more, and the first answer counts. An endpoint that is merely slow
 //! may then store records twice: a copy can be told apart later, a record that is lost can not be had back.
 
 use std::future::pending;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::{Either, select};
 use reqwest::Url;
@@ -18,9 +18,6 @@ use super::body::Body;
 use super::response::Answer;
 use super::transport::Transport;
 use super::trouble::NoAnswer;
-
-/// Where the end has no deadline that the worker knows of, as in a signal handler: less than half of the usual shutdown timeout.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Tells the attempts under way to use this transport, too.
 #[derive(Debug)]
@@ -39,12 +36,15 @@ impl Default for Hedge {
 }
 
 impl Hedge {
-    /// The end was asked for, with a deadline or without.
-    pub(super) fn end_is_near(&mut self, now: Instant, deadline: Option<Instant>) {
-        let wait = deadline.map_or(PATIENCE, |deadline| {
-            deadline.saturating_duration_since(now) / 2
-        });
+    /// The end comes at the deadline at the latest.
+    pub(super) fn end_is_near(&mut self, now: Instant, deadline: Instant) {
+        let wait = deadline.saturating_duration_since(now) / 2;
         self.at.get_or_insert(now + wait);
+    }
+
+    /// It does not come after all.
+    pub(super) fn goes_on(&mut self) {
+        self.at = None;
     }
 
     pub(super) fn at(&self) -> Option<Instant> {

@@ -26,6 +26,7 @@ mod streak;
 mod token;
 mod transport;
 mod trouble;
+mod waiters;
 mod words;
 
 use std::collections::HashMap;
@@ -46,8 +47,8 @@ use rand::{RngExt, SeedableRng};
 pub(crate) use self::allowance::clock_skew;
 pub(crate) use self::batch::{Batcher, Limits};
 pub(crate) use self::body::{Body, Encoder, Layout};
+use self::commands::Closing;
 pub(crate) use self::commands::Flushed;
-use self::commands::{Closing, Flush};
 use self::destination::Destination;
 use self::exchange::{Attempt, Flight};
 pub(crate) use self::heartbeat::Heartbeat;
@@ -61,6 +62,7 @@ pub(crate) use self::transport::{
     Credentials, Settings as TransportSettings, Transport, forwarder, proxy,
 };
 pub(crate) use self::trouble::{NoAnswer, Trouble};
+use self::waiters::Flushes;
 pub(crate) use self::words::{ADDRESS, Place, Words, shown};
 use crate::process::fence;
 use crate::queue::{Queue, Signal};
@@ -183,7 +185,9 @@ struct Worker {
     attempts: FuturesUnordered<Attempt>,
     flights: HashMap<u64, Flight>,
     next_flight: u64,
-    flushes: Vec<Flush>,
+    flushes: Flushes,
+    /// Those before the process ends.
+    last_flushes: Flushes,
     closing: Option<Closing>,
     schedule: Schedule,
     random: SmallRng,
@@ -214,7 +218,8 @@ impl Worker {
             attempts: FuturesUnordered::new(),
             flights: HashMap::new(),
             next_flight: 0,
-            flushes: Vec::new(),
+            flushes: Flushes::default(),
+            last_flushes: Flushes::default(),
             closing: None,
             schedule,
             random: SmallRng::seed_from_u64(crate::trace::random_seed()),
@@ -326,7 +331,8 @@ impl Worker {
 
     /// When there will be something to do, if nothing happens before.
     fn next_look(&self, now: Instant) -> Option<Instant> {
-        let is_asked = !self.flushes.is_empty() || self.closing.is_some();
+        let is_asked =
+            !self.flushes.is_empty() || !self.last_flushes.is_empty() || self.closing.is_some();
         let mut destinations = self.destinations.iter();
         // While the rate forbids a request, a record that is just now appended can wait, too.
         let straggler = is_asked

@@ -81,6 +81,11 @@ impl Pace {
         self.ordinary + self.tests <= self.left_behind
     }
 
+    /// No request is under way at all, be it on a connection that was left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ordinary + self.tests == 0
+    }
+
     pub(super) fn has_room(&self) -> bool {
         self.ordinary.saturating_sub(self.left_behind) < self.allowed
     }
@@ -189,6 +194,11 @@ impl Pace {
             self.hurried = Some(now);
             self.pause = None;
         }
+    }
+
+    /// The end does not come after all.
+    pub(super) fn goes_on(&mut self) {
+        self.is_closing = false;
     }
 
     /// The end was asked for: one attempt is made at once, and the backoff starts over.

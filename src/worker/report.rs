@@ -8,15 +8,7 @@ use super::transport::forwarder;
 use super::trouble::{NoAnswer, Trouble};
 use super::words::{ADDRESS, Place, Words};
 use crate::config::TokenFile;
-use crate::report::{Cause, Diagnostic};
-use crate::report::{DropReason, Stats};
-
-pub(super) fn records(number: u64) -> String {
-    match number {
-        1 => "1 record".to_owned(),
-        number => format!("{number} records"),
-    }
-}
+use crate::report::{Cause, Diagnostic, DropReason, Stats, records, records_wait, records_were};
 
 /// What a report is made of.
 enum Said {
@@ -95,17 +87,18 @@ impl Worker {
             return;
         };
         let stats = self.shared.stats();
-        let waiting = match stats.pending() {
-            1 => "1 record waits and will be sent when it can be".to_owned(),
-            number => format!("{} wait and will be sent when they can be", records(number)),
-        };
+        let pending = stats.pending();
+        let they = if pending == 1 { "it" } else { "they" };
+        let waiting = format!(
+            "{} and will be sent when {they} can be",
+            records_wait(pending)
+        );
         let lost = |reasons: &[DropReason]| {
             let number = reasons
                 .iter()
                 .map(|reason| stats.dropped_for(*reason))
                 .sum();
-            let were = if number == 1 { "was" } else { "were" };
-            format!("{} {were} dropped for this so far", records(number))
+            records_were(number, "dropped for this so far")
         };
         let effect = match cause {
             Cause::Quota => lost(&[DropReason::Quota]),

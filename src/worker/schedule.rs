@@ -114,6 +114,11 @@ impl Schedule {
         self.is_closing = true;
     }
 
+    /// It does not come after all.
+    pub(super) fn goes_on(&mut self) {
+        self.is_closing = false;
+    }
+
     // What.
 
     /// Whether the rate allows a request now.

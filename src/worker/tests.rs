@@ -1,13 +1,23 @@
 //! The worker panics where a test plans it: no defect that would do it is known.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use axiom_local::{Fault, Server};
 use reqwest::Url;
 use tracing_subscriber::prelude::*;
 
-use super::PANIC_WAIT;
+use super::allowance::RateRefusal;
+use super::inbox::Asked;
+use super::{
+    Credentials, Encoder, Inbox, Layout, Limits, PANIC_WAIT, Peer, Settings, Shared, Source,
+    TransportSettings, Worker, bearer,
+};
+use crate::config::Compression;
+use crate::queue::{CHUNK_BYTES, Overflow, Queue, Signal};
+use crate::report::{Counters, Diag, Sink};
 use crate::{DropReason, Guard, Stats};
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
@@ -21,6 +31,8 @@ pub(super) enum Point {
     Answer,
     /// With nothing in hand.
     Idle,
+    /// With a wish in hand that it has just been asked.
+    Asked,
 }
 
 /// The panics to come, by the endpoint's port: tests run side by side.
@@ -164,4 +176,116 @@ fn a_worker_that_only_panics_ends_at_the_deadline_of_the_shutdown() {
         assert!(start.elapsed() < timeout * 2);
         assert_eq!((stats.recorded(), stats.pending()), (20, 0), "{stats}");
     });
+}
+
+#[test]
+fn a_panic_at_the_news_of_the_shutdown_does_not_make_whoever_asked_wait_for_ever() {
+    let server = Server::start().unwrap();
+    let (ended, is_ended) = std::sync::mpsc::channel();
+    plan(&server, [Point::Asked]);
+    let url = server.url().to_owned();
+    // Left behind if it waits for ever.
+    std::thread::spawn(move || {
+        let builder = crate::builder().url(url).token("t").dataset("logs");
+        let (layer, guard) = builder.diagnostics(false).build().unwrap();
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || record(10));
+        drop(ended.send(guard.shutdown(PANIC_WAIT * 8)));
+        // Dropping it would wait, too.
+        std::mem::forget(guard);
+    });
+    let stats = is_ended.recv_timeout(PATIENCE).unwrap().unwrap();
+    assert_eq!((stats.worker_panics(), stats.delivered()), (1, 10));
+}
+
+/// A worker that does not run: it is told what was asked for, and the time.
+fn idle() -> Worker {
+    let settings = Settings {
+        flush_interval: PATIENCE,
+        retry_timeout: None,
+        refused_pause: PATIENCE,
+        transport: TransportSettings {
+            credentials: Credentials {
+                authorization: bearer("t").unwrap(),
+                org_id: None,
+                labels: None,
+            },
+            token_file: None,
+            content_type: "application/x-ndjson",
+            request_timeout: PATIENCE,
+            is_loopback: true,
+            is_https: false,
+        },
+        encoder: Encoder::new(Layout::Ndjson, Compression::None).unwrap(),
+        heartbeat: None,
+        peer: Peer::Axiom,
+    };
+    let (signal, counters) = (Arc::<Signal>::default(), Arc::<Counters>::default());
+    let limits = Limits {
+        max_events: 10,
+        max_bytes: CHUNK_BYTES,
+    };
+    let queue = Queue::new(
+        4 * CHUNK_BYTES,
+        Overflow::DropNewest,
+        limits.max_bytes,
+        Arc::clone(&signal),
+        Arc::clone(&counters),
+    );
+    let source = Source {
+        name: "logs".into(),
+        url: Url::parse("http://127.0.0.1/").unwrap(),
+        queue: Arc::clone(&queue),
+        limits,
+    };
+    let shared = Arc::new(Shared {
+        queues: vec![queue],
+        signal,
+        counters,
+        diag: Diag::new(Sink::new(None, false)),
+        inbox: Inbox::default(),
+    });
+    Worker::new(settings, vec![source], shared)
+}
+
+fn read(worker: &Worker) -> Asked {
+    match worker
+        .shared
+        .inbox
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
+        Poll::Ready(asked) => asked,
+        Poll::Pending => panic!("nothing was asked for"),
+    }
+}
+
+#[test]
+fn after_a_signal_that_the_application_took_over_the_rate_and_the_time_for_a_request_hold_again() {
+    let (mut worker, now) = (idle(), Instant::now());
+    let shared = Arc::clone(&worker.shared);
+    let refusal = RateRefusal {
+        after: Some(PATIENCE),
+        resets: None,
+        allowance: None,
+    };
+    for waits in [false, true] {
+        let deadline = now + PATIENCE;
+        let replied = shared.inbox.ask_for_last_delivery(deadline);
+        worker.accept(read(&worker), now);
+        assert_eq!(worker.hedge.at(), Some(now + PATIENCE / 2));
+        let all = &mut worker.destinations;
+        worker.schedule.limited(now, all, refusal, 0.5);
+        assert!(worker.schedule.may_send(now));
+        // A second thread that ends the process, as by an abort, still waits for the delivery.
+        let other = waits.then(|| shared.inbox.ask_for_last_delivery(deadline));
+        if waits {
+            worker.accept(read(&worker), now);
+        }
+        drop(replied);
+        shared.inbox.say_that_it_goes_on();
+        worker.accept(read(&worker), now);
+        assert_eq!(worker.hedge.at().is_some(), waits);
+        assert_eq!(worker.schedule.may_send(now), waits);
+        drop(other);
+    }
 }

@@ -1,8 +1,10 @@
 //! Memory in an outage: the queue's budget and 8 MiB, whatever is recorded.
 
+use std::future::Future;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -88,6 +90,43 @@ fn flushes_that_nobody_waits_for_any_more_take_no_memory() {
             println!("{FLUSHES} flushes: {grown} KiB");
             assert!(grown <= ALLOWANCE, "{grown} KiB");
             drop(program.guard.shutdown(Duration::from_millis(100)));
+            program.audit(&[]);
+        },
+    );
+}
+
+/// As a server does that flushes at the end of each request, in an outage.
+#[test]
+fn flushes_that_wait_take_as_much_memory_as_those_who_wait() {
+    const FLUSHES: usize = 5_000;
+    alone(
+        "memory::flushes_that_wait_take_as_much_memory_as_those_who_wait",
+        || {
+            let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let url = format!("http://{}", silent.local_addr().unwrap());
+            let program = Program::with(&url, |builder| builder.queue_max_bytes(64 << 20));
+            program.record(0..1);
+            program.push();
+            let before = of_process("RssAnon");
+            let mut nobody = Context::from_waker(Waker::noop());
+            let mut waiting: Vec<_> = (0..FLUSHES)
+                .map(|_| {
+                    let mut flush = Box::pin(program.guard.flush_async());
+                    assert!(flush.as_mut().poll(&mut nobody).is_pending());
+                    // The worker hears of each by itself.
+                    program.flush_within(Duration::from_micros(1));
+                    flush
+                })
+                .collect();
+            let grown = of_process("RssAnon").saturating_sub(before);
+            println!("{FLUSHES} flushes that wait: {grown} KiB");
+            assert!(grown <= ALLOWANCE, "{grown} KiB");
+            drop(program.guard.shutdown(Duration::from_millis(100)));
+            for flush in &mut waiting {
+                let flushed = flush.as_mut().poll(&mut nobody);
+                assert!(flushed.is_ready(), "each is answered at the end");
+            }
+            drop(waiting);
             program.audit(&[]);
         },
     );

@@ -95,6 +95,8 @@ fn a_first_process_that_handles_the_signal_keeps_control() {
     app.wait_for("ready");
     signal(inside(&app), "TERM");
     app.wait_for("shutting down");
+    signal(inside(&app), "TERM");
+    app.wait_for("asked again");
     app.tell("go on");
     let ended = app.end();
     ended.assert_ended_well();

@@ -51,6 +51,19 @@ fn a_signal_ends_the_process_early_when_nothing_listens() {
 }
 
 #[test]
+fn a_request_without_an_answer_is_sent_once_more_when_half_of_the_time_is_over() {
+    let server = server();
+    // As on a wedged connection: the request itself would last for longer than the process may.
+    server.fault(Fault::hang());
+    let mut app = App::start(&server, "signal hooks shutdown_ms=2000");
+    app.wait_for("ready");
+    app.signal("TERM");
+    let ended = app.end();
+    assert_eq!(ended.status.signal(), Some(15), "{}", ended.stderr);
+    assert_holds(&server, 0..1_000);
+}
+
+#[test]
 fn the_second_sigint_ends_the_process_at_once() {
     let server = server();
     server.always(Some(Fault::hang()));
@@ -120,6 +133,29 @@ fn an_application_that_took_a_signal_and_aborts_later_loses_nothing() {
     let ended = app.end();
     assert_eq!(ended.status.signal(), Some(6), "{}", ended.stderr);
     assert_holds(&server, 0..1_000);
+}
+
+#[test]
+fn an_application_that_takes_a_signal_over_while_we_end_keeps_control() {
+    let server = server();
+    // The delivery gets through, and the end waits for the record that came after it.
+    server.fault(Fault::delay(Duration::from_secs(1)));
+    server.always(Some(Fault::hang()));
+    let mut app = App::start(&server, "signal hooks handler=late shutdown_ms=6000");
+    app.wait_for("ready");
+    app.signal("TERM");
+    assert!(server.wait_until(PATIENCE, |server| server.requests_seen() > 0));
+    app.tell("record");
+    app.wait_for("taken over");
+    server.no_faults();
+    // We have ended the layer, but not the process.
+    app.wait_for("ended");
+    app.signal("TERM");
+    app.wait_for("asked again");
+    let ended = app.end();
+    ended.assert_ended_well();
+    let delivered = ended.ledger("main")["delivered"].as_u64().unwrap();
+    assert_holds(&server, 0..delivered);
 }
 
 /// As a program that daemonizes does, or one that is careful before it starts another.

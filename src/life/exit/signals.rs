@@ -99,14 +99,19 @@ fn serve(mut reader: PipeReader) {
         super::deliver(start);
         // Nobody takes SIGABRT over once it is on its way. For the others the application may have come meanwhile: then it
         // decides about the end, and its next signal, or its abort, is the first one.
-        if signal != SIGABRT && !is_ours(signal) {
+        let is_taken_over = || signal != SIGABRT && !is_ours(signal);
+        if is_taken_over() {
+            super::go_on();
             forget();
             continue;
         }
         super::end_for_good(start);
         DELIVERED.store(true, Ordering::SeqCst);
-        // SIGABRT ends in its handler.
-        if signal != SIGABRT {
+        // The end may have taken seconds, too. What is recorded after it is counted, but the process goes on.
+        if is_taken_over() {
+            forget();
+        } else if signal != SIGABRT {
+            // SIGABRT ends in its handler.
             end(signal);
         }
     }

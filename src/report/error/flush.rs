@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use crate::report::Stats;
+use crate::report::count::{records_wait, records_were};
 
 /// Why a flush or a shutdown is no clean one. Always with the ledger as it was then.
 #[derive(Clone)]
@@ -99,26 +100,26 @@ impl fmt::Display for FlushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stats = &self.0.stats;
         match &self.0.kind {
-            Kind::TimedOut => write!(
-                f,
-                "{} records were still pending when the time was over",
-                stats.pending()
-            ),
+            Kind::TimedOut => f.write_str(&records_were(
+                stats.pending(),
+                "still pending when the time was over",
+            )),
             Kind::Lost {
                 records,
                 unheard_at: None,
-            } => write!(f, "{records} records were dropped: {stats}"),
+            } => write!(f, "{}: {stats}", records_were(*records, "dropped")),
             Kind::Lost {
                 records,
                 unheard_at: Some(address),
             } => write!(
                 f,
-                "nothing listens at {address} (the connection was refused), and {records} records were dropped: {stats}"
+                "nothing listens at {address} (the connection was refused), and {}: {stats}",
+                records_were(*records, "dropped")
             ),
             Kind::Blocked(dataset) => write!(
                 f,
-                "the endpoint refuses what is sent for {dataset}, and {} records wait; the diagnostics say why",
-                stats.pending()
+                "the endpoint refuses what is sent for {dataset}, and {}; the diagnostics say why",
+                records_wait(stats.pending())
             ),
             Kind::Closed => f.write_str("the guard was shut down before"),
         }
@@ -138,6 +139,20 @@ impl Error for FlushError {}
 mod tests {
     use super::*;
     use crate::report::{Counters, DropReason};
+
+    #[test]
+    fn one_record_is_spoken_of_in_the_singular() {
+        let counters = Counters::default();
+        let stats = || counters.snapshot(|| 1);
+        let blocked = FlushError::blocked("logs".into(), stats());
+        for (error, said) in [
+            (FlushError::timed_out(stats()), "1 record was still pending"),
+            (FlushError::lost(1, stats()), "1 record was dropped"),
+            (blocked, "and 1 record waits;"),
+        ] {
+            assert!(error.to_string().contains(said), "{error}");
+        }
+    }
 
     #[test]
     fn what_main_prints_of_it_is_the_message() {

@@ -130,7 +130,7 @@ impl Destination {
 
     /// There are suspects, and nothing can be done about them, as far as is known, but wait for a record that gets through.
     pub(super) fn waits_for_others(&self, now: Instant) -> bool {
-        let is_all = self.pace.is_idle() && self.waiting.is_empty() && self.batcher.events() == 0;
+        let is_all = self.pace.is_empty() && self.waiting.is_empty() && self.batcher.events() == 0;
         is_all && !self.queue.wants_worker() && self.isolate.only_waits(now, self.evidence)
     }
 

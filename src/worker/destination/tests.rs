@@ -1,13 +1,15 @@
 //! When a destination is sent to, and what becomes of records at the end. What they share comes first.
 
+mod goes_on;
+mod left;
 mod refused;
 mod storms;
 
 use super::*;
 use crate::queue::{CHUNK_BYTES, Overflow, Signal};
 use crate::report::{Counters, Stats};
-use crate::worker::pace::{MAX_IN_FLIGHT, SHUTDOWN_WAIT};
 use crate::worker::allowance::RateRefusal;
+use crate::worker::pace::{MAX_IN_FLIGHT, SHUTDOWN_WAIT};
 use crate::worker::schedule::Schedule;
 
 const LIMITS: Limits = Limits {

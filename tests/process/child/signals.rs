@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use axiom_layer::Guard;
+use axiom_layer::{DropReason, Guard};
 use signal_hook::consts::SIGTERM;
 use signal_hook::iterator::Signals;
 use tokio::signal::unix::{SignalKind, signal};
@@ -53,6 +53,31 @@ pub(crate) fn run(wanted: &Wanted) {
             record(500..1_000);
             std::mem::forget(guard);
             std::process::abort();
+        }
+        // Takes the signal over once the layer records nothing more.
+        "late" => {
+            let guard = start(wanted);
+            record(0..1_000);
+            say("ready");
+            hear();
+            let is_late = || guard.stats().dropped_for(DropReason::AfterShutdown) > 0;
+            for seq in 1_000.. {
+                record(seq..seq + 1);
+                if is_late() {
+                    break;
+                }
+                // Slow enough for an endpoint in debug mode.
+                std::thread::sleep(Duration::from_millis(4));
+            }
+            let mut signals = Signals::new([SIGTERM]).unwrap();
+            say("taken over");
+            let stats = guard
+                .shutdown(Duration::from_secs(20))
+                .unwrap_or_else(|error| error.stats().clone());
+            say(ledger("main", &stats));
+            say("ended");
+            signals.forever().next();
+            say("asked again");
         }
         "closes-all" => {
             let guard = start(wanted);
