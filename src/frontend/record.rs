@@ -2,7 +2,7 @@
 
 use super::callsite::Callsite;
 use super::list::List;
-use super::members::Fields;
+use super::members::{Fields, OPENING};
 use super::open::Times;
 use super::visit::Special;
 use crate::record::FieldPlacement;
@@ -59,38 +59,43 @@ pub(crate) fn kind_from_field(json: &[u8]) -> Option<&'static str> {
         .find(|kind| word.eq_ignore_ascii_case(kind.as_bytes()))
 }
 
-pub(crate) struct EventRecord<'a> {
-    pub(crate) time: u64,
-    pub(crate) callsite: &'a Callsite,
-    pub(crate) fields: &'a Fields,
-    pub(crate) special: &'a Special,
-    pub(crate) ids: Option<SpanIds>,
-    /// Members that say on which thread, and where in the source: `,"thread.name":…` or nothing.
-    pub(crate) place: &'a [u8],
-    pub(crate) incomplete: u32,
-    pub(crate) frame: &'a Frame,
+/// Begins an event's line with what is known before its fields are. `place`: members that say on which thread, and where in the
+/// source, `,"thread.name":…` or nothing.
+pub(crate) fn begin_event(
+    line: &mut Vec<u8>,
+    time: u64,
+    callsite: &Callsite,
+    ids: Option<&SpanIds>,
+    place: &[u8],
+) {
+    clock::put_start(line, time);
+    line.extend_from_slice(&callsite.event);
+    if let Some(ids) = ids {
+        put_ids(line, ids);
+    }
+    line.extend_from_slice(place);
 }
 
-impl EventRecord<'_> {
-    pub(crate) fn put(&self, line: &mut Vec<u8>) {
-        clock::put_start(line, self.time);
-        line.extend_from_slice(&self.callsite.event);
-        if self.callsite.is_log {
-            line.push(b',');
-            put_log(line, self.special, self.frame.source_location);
-            line.pop();
-        }
-        if !self.special.message.is_empty() {
-            line.extend_from_slice(b",\"message\":");
-            line.extend_from_slice(&self.special.message);
-        }
-        if let Some(ids) = &self.ids {
-            put_ids(line, ids);
-        }
-        line.extend_from_slice(self.place);
-        self.frame
-            .put_rest(line, self.fields, &self.special.exception, self.incomplete);
+/// Ends an event's line behind its fields.
+pub(crate) fn end_event(
+    fields: &mut Fields,
+    special: &Special,
+    callsite: &Callsite,
+    incomplete: u32,
+    frame: &Frame,
+) {
+    let (line, attributes, outer) = fields.line();
+    frame.end_attributes(line, attributes, outer, &special.exception);
+    if callsite.is_log {
+        line.push(b',');
+        put_log(line, special, frame.source_location);
+        line.pop();
     }
+    if !special.message.is_empty() {
+        line.extend_from_slice(b",\"message\":");
+        line.extend_from_slice(&special.message);
+    }
+    frame.end_line(line, incomplete);
 }
 
 /// Where a record of the `log` crate was made: members with a comma behind each.
@@ -165,8 +170,13 @@ impl SpanRecord<'_> {
         json::put_u64(line, duration.saturating_sub(busy));
         self.events.put(line, "events");
         self.links.put(line, "links");
-        self.frame
-            .put_rest(line, self.fields, self.exception, self.incomplete);
+        line.extend_from_slice(OPENING);
+        let start = line.len();
+        line.extend_from_slice(self.fields.attributes.bytes());
+        let outer = self.fields.outer.bytes();
+        let frame = self.frame;
+        frame.end_attributes(line, start, outer, self.exception);
+        frame.end_line(line, self.incomplete);
     }
 }
 
@@ -188,35 +198,35 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// The user's fields, and what ends a line.
-    fn put_rest(&self, line: &mut Vec<u8>, fields: &Fields, exception: &[u8], incomplete: u32) {
-        let (attributes, outer) = (fields.attributes.bytes(), fields.outer.bytes());
-        let custom: &[u8] = match self.placement {
-            FieldPlacement::Otlp => outer,
-            _ => b"",
-        };
+    /// Ends the object of the attributes, whose members begin at `start`, and puts those that have another place into theirs.
+    fn end_attributes(&self, line: &mut Vec<u8>, start: usize, outer: &[u8], exception: &[u8]) {
+        line.extend_from_slice(exception);
+        if self.placement == FieldPlacement::Otlp && !outer.is_empty() {
+            line.extend_from_slice(b"\"custom\":{");
+            line.extend_from_slice(outer);
+            close(line);
+            line.push(b',');
+        }
+        if line.len() > start {
+            close(line);
+        } else {
+            line.truncate(start - OPENING.len());
+        }
         if self.placement == FieldPlacement::TopLevel && !outer.is_empty() {
             line.push(b',');
             line.extend_from_slice(outer);
             line.pop();
         }
-        if !(attributes.is_empty() && exception.is_empty() && custom.is_empty()) {
-            line.extend_from_slice(b",\"attributes\":{");
-            line.extend_from_slice(attributes);
-            line.extend_from_slice(exception);
-            if !custom.is_empty() {
-                line.extend_from_slice(b"\"custom\":{");
-                line.extend_from_slice(custom);
-                close(line);
-                line.push(b',');
-            }
-            close(line);
-        }
+    }
+
+    fn end_line(&self, line: &mut Vec<u8>, incomplete: u32) {
         if incomplete > 0 {
             line.extend_from_slice(b",\"incomplete\":");
             json::put_u64(line, u64::from(incomplete));
         }
-        line.extend_from_slice(&self.labels);
+        if !self.labels.is_empty() {
+            line.extend_from_slice(&self.labels);
+        }
         line.extend_from_slice(b"}\n");
     }
 }
