@@ -4,6 +4,7 @@ use once_cell::race::OnceBox;
 use std::collections::HashMap;
 use tracing_core::{Level, Metadata};
 
+use super::record::{KINDS, put_what};
 use crate::record::Placement;
 use crate::record::json::{self, Ansi, Piece};
 
@@ -57,6 +58,8 @@ pub(crate) struct Callsite {
     /// `"level":…,"target":…,` as attributes among the event's own fields, which go before.
     pub(crate) entry: Box<[u8]>,
     /// `,"scope.name":…` and, on request, where in the source.
+    pub(crate) scope: Box<[u8]>,
+    /// The same of a span that says no more of itself, with its name and kind before it.
     pub(crate) span: Box<[u8]>,
     /// The span's name as a JSON string.
     pub(crate) name: Box<[u8]>,
@@ -99,16 +102,20 @@ impl Callsite {
             event.extend_from_slice(&location);
         }
         let entry = entry(metadata, &event);
-        let mut span = Vec::new();
-        span.extend_from_slice(b",\"scope.name\":");
-        json::put_str(&mut span, metadata.target(), NAME_BYTES);
-        span.extend_from_slice(&location);
+        let mut scope = Vec::new();
+        scope.extend_from_slice(b",\"scope.name\":");
+        json::put_str(&mut scope, metadata.target(), NAME_BYTES);
+        scope.extend_from_slice(&location);
         let mut name = Vec::new();
         json::put_str(&mut name, span_name(metadata), NAME_BYTES);
+        let mut span = Vec::new();
+        put_what(&mut span, &name, KINDS[0]);
+        span.extend_from_slice(&scope);
         let fields = plan_fields(metadata, is_log, options);
         Self {
             event: event.into(),
             entry: entry.into(),
+            scope: scope.into(),
             span: span.into(),
             name: name.into(),
             repeats_keys: fields

@@ -274,7 +274,7 @@ impl Fields {
 
     /// Lends the buffer for the value of a plain field, of any length that a value may have, with the key written. `None`: it
     /// has to go the long way.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin_plain(&mut self, plan: &FieldPlan) -> Option<&mut Vec<u8>> {
         let Members {
             bytes,

@@ -9,8 +9,8 @@ use crate::record::FieldPlacement;
 use crate::record::{clock, json};
 use crate::trace::{SpanId, TraceId};
 
-/// `kind` of a span, in the words of OpenTelemetry.
-const KINDS: [&str; 5] = ["internal", "server", "client", "producer", "consumer"];
+/// `kind` of a span, in the words of OpenTelemetry. The first is that of a span that says nothing.
+pub(super) const KINDS: [&str; 5] = ["internal", "server", "client", "producer", "consumer"];
 
 /// The span that a record belongs to.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +73,9 @@ pub(crate) fn begin_event(
     if let Some(ids) = ids {
         put_ids(line, ids);
     }
-    line.extend_from_slice(place);
+    if !place.is_empty() {
+        line.extend_from_slice(place);
+    }
 }
 
 /// Ends an event's line behind its fields.
@@ -116,18 +118,19 @@ pub(super) fn put_log(out: &mut Vec<u8>, special: &Special, source_location: boo
 
 pub(crate) struct SpanRecord<'a> {
     pub(crate) times: Times,
-    /// As JSON, like the message of the status.
-    pub(crate) name: &'a [u8],
+    /// As JSON, like the message of the status. `None`: that of the callsite.
+    pub(crate) name: Option<&'a [u8]>,
     pub(crate) ids: SpanIds,
     pub(crate) parent: Option<SpanId>,
-    pub(crate) kind: &'static str,
+    /// `None`: internal.
+    pub(crate) kind: Option<&'static str>,
     pub(crate) status: Status,
     pub(crate) status_message: &'a [u8],
     pub(crate) exception: &'a [u8],
     pub(crate) callsite: &'a Callsite,
     pub(crate) fields: &'a Fields,
-    pub(crate) events: &'a List,
-    pub(crate) links: &'a List,
+    /// Events and links, if there is any.
+    pub(crate) lists: Option<(&'a List, &'a List)>,
     pub(crate) incomplete: u32,
     pub(crate) frame: &'a Frame,
 }
@@ -140,18 +143,17 @@ impl SpanRecord<'_> {
             busy,
         } = self.times;
         clock::put_start(line, start);
-        line.extend_from_slice(b",\"duration\":");
-        json::put_u64(line, duration);
-        line.extend_from_slice(b",\"name\":");
-        line.extend_from_slice(self.name);
-        line.extend_from_slice(b",\"kind\":\"");
-        line.extend_from_slice(self.kind.as_bytes());
-        line.push(b'"');
+        match (self.name, self.kind) {
+            (None, None) => line.extend_from_slice(&self.callsite.span),
+            (name, kind) => {
+                let name = name.unwrap_or(&self.callsite.name);
+                put_what(line, name, kind.unwrap_or(KINDS[0]));
+                line.extend_from_slice(&self.callsite.scope);
+            }
+        }
         put_ids(line, &self.ids);
         if let Some(parent) = &self.parent {
-            line.extend_from_slice(b",\"parent_span_id\":\"");
-            line.extend_from_slice(parent);
-            line.push(b'"');
+            put_parent(line, parent);
         }
         line.extend_from_slice(match self.status {
             Status::Unset => b",\"error\":false".as_slice(),
@@ -163,13 +165,16 @@ impl SpanRecord<'_> {
             line.extend_from_slice(b",\"status.message\":");
             line.extend_from_slice(self.status_message);
         }
-        line.extend_from_slice(&self.callsite.span);
+        line.extend_from_slice(b",\"duration\":");
+        json::put_u64(line, duration);
         line.extend_from_slice(b",\"busy_ns\":");
         json::put_u64(line, busy);
         line.extend_from_slice(b",\"idle_ns\":");
         json::put_u64(line, duration.saturating_sub(busy));
-        self.events.put(line, "events");
-        self.links.put(line, "links");
+        if let Some((events, links)) = self.lists {
+            events.put(line, "events");
+            links.put(line, "links");
+        }
         line.extend_from_slice(OPENING);
         let start = line.len();
         line.extend_from_slice(self.fields.attributes.bytes());
@@ -180,12 +185,29 @@ impl SpanRecord<'_> {
     }
 }
 
-fn put_ids(line: &mut Vec<u8>, ids: &SpanIds) {
-    line.extend_from_slice(b",\"trace_id\":\"");
-    line.extend_from_slice(&ids.trace);
-    line.extend_from_slice(b"\",\"span_id\":\"");
-    line.extend_from_slice(&ids.span);
+/// What a span is called, and its kind.
+pub(super) fn put_what(line: &mut Vec<u8>, name: &[u8], kind: &str) {
+    line.extend_from_slice(b",\"name\":");
+    line.extend_from_slice(name);
+    line.extend_from_slice(b",\"kind\":\"");
+    line.extend_from_slice(kind.as_bytes());
     line.push(b'"');
+}
+
+// Blocks of one size each, which the compiler copies without a call.
+
+fn put_ids(line: &mut Vec<u8>, ids: &SpanIds) {
+    let mut block =
+        *b",\"trace_id\":\"00000000000000000000000000000000\",\"span_id\":\"0000000000000000\"";
+    block[13..45].copy_from_slice(&ids.trace);
+    block[58..74].copy_from_slice(&ids.span);
+    line.extend_from_slice(&block);
+}
+
+fn put_parent(line: &mut Vec<u8>, parent: &SpanId) {
+    let mut block = *b",\"parent_span_id\":\"0000000000000000\"";
+    block[19..35].copy_from_slice(parent);
+    line.extend_from_slice(&block);
 }
 
 /// What all records of a layer have in common.
@@ -200,7 +222,9 @@ pub(crate) struct Frame {
 impl Frame {
     /// Ends the object of the attributes, whose members begin at `start`, and puts those that have another place into theirs.
     fn end_attributes(&self, line: &mut Vec<u8>, start: usize, outer: &[u8], exception: &[u8]) {
-        line.extend_from_slice(exception);
+        if !exception.is_empty() {
+            line.extend_from_slice(exception);
+        }
         if self.placement == FieldPlacement::Otlp && !outer.is_empty() {
             line.extend_from_slice(b"\"custom\":{");
             line.extend_from_slice(outer);

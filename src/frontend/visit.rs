@@ -122,7 +122,7 @@ impl FieldVisitor<'_> {
     }
 
     /// Where the value of a plain field goes. A comma has to follow it. `None`: it has to go the long way.
-    #[inline]
+    #[inline(always)]
     fn plain(&mut self, field: &Field) -> Option<&mut Vec<u8>> {
         let plan = self.callsite.fields.get(field.index())?;
         if plan.is_plain {

@@ -255,52 +255,61 @@ fn put_plain(out: &mut Vec<u8>, text: &str, cap: usize) -> bool {
             is_plain
         }
         None => {
-            let block = padded(bytes);
-            out.extend_from_slice(&block);
-            is_plain_block(&block)
+            let words = padded(bytes);
+            out.extend_from_slice(words.map(u64::to_le_bytes).as_flattened());
+            are_plain(words)
         }
     };
     out.truncate(if is_plain { start + bytes.len() } else { start });
     is_plain
 }
 
-/// Whether no byte of the block needs an escape: eight bytes of a word at a time, by what a subtraction borrows.
 #[inline]
 fn is_plain_block(block: &[u8; BLOCK]) -> bool {
-    const EACH: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    // Whether a byte of the word is below a limit of at most 128: Bit Twiddling Hacks, "Determine if a word has a byte less
-    // than n".
-    let below = |word: u64, limit: u8| word.wrapping_sub(EACH * u64::from(limit)) & !word;
-    let (words, _) = block.as_chunks::<8>();
-    let found = words.iter().fold(0, |found, word| {
-        let word = u64::from_ne_bytes(*word);
-        let quotes = below(word ^ EACH * u64::from(b'"'), 1);
-        let backslashes = below(word ^ EACH * u64::from(b'\\'), 1);
-        found | below(word, 0x20) | quotes | backslashes
+    let (words, _) = block.as_chunks();
+    are_plain([0, 1].map(|at: usize| u64::from_le_bytes(words[at])))
+}
+
+/// Eight times the same byte.
+const fn each(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// Whether no byte needs an escape. Eight of them at a time, by what a subtraction borrows: a byte that is less borrows its
+/// highest bit, which it had not itself (Bit Twiddling Hacks, "Determine if a word has a byte less than n"). What
+/// differs from a quote by less than one is a quote.
+#[inline]
+fn are_plain(words: [u64; 2]) -> bool {
+    let found = words.map(|word| {
+        let control = word.wrapping_sub(each(0x20));
+        let quote = (word ^ each(b'"')).wrapping_sub(each(1));
+        let backslash = (word ^ each(b'\\')).wrapping_sub(each(1));
+        (control | quote | backslash) & !word
     });
-    found & HIGH == 0
+    (found[0] | found[1]) & each(0x80) == 0
 }
 
 /// Fewer bytes than a block has, and spaces behind them. Read in pieces that may overlap, for a copy of any length is a call.
 #[inline]
-fn padded(bytes: &[u8]) -> [u8; BLOCK] {
-    let bits = 8 * bytes.len();
-    let block = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-        u128::from(first) | u128::from(last) << (bits - 64)
-    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-        u128::from(u64::from(first) | u64::from(last) << (bits - 32))
+fn padded(bytes: &[u8]) -> [u64; 2] {
+    const SPACES: u64 = each(b' ');
+    let len = bytes.len();
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let rest = len - 8;
+        // In two steps, since there may be none of these eight bytes left.
+        let last = u64::from_le_bytes(*last) >> 8 >> (8 * (7 - rest));
+        return [u64::from_le_bytes(*first), last | SPACES << (8 * rest)];
+    }
+    let word = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let [first, last] = [first, last].map(|bytes| u64::from(u32::from_le_bytes(*bytes)));
+        first | last << (8 * (len - 4))
     } else if let ([first, ..], [.., last]) = (bytes, bytes) {
-        let middle = bytes.len() / 2;
-        let at = |byte: u8, index: usize| u32::from(byte) << (8 * index);
-        u128::from(at(*first, 0) | at(bytes[middle], middle) | at(*last, bytes.len() - 1))
+        let (first, middle, last) = (*first, bytes[len / 2], *last);
+        u64::from(first) | u64::from(middle) << (8 * (len / 2)) | u64::from(last) << (8 * (len - 1))
     } else {
         0
     };
-    const SPACES: u128 = u128::from_le_bytes([b' '; BLOCK]);
-    (block | SPACES << bits).to_le_bytes()
+    [word | SPACES << (8 * len), SPACES]
 }
 
 /// Copies plain blocks whole and goes through the others byte by byte. Returns whether there was an ESC.
@@ -430,7 +439,7 @@ pub(crate) fn put_i64(out: &mut Vec<u8>, value: i64) {
 pub(crate) fn put_short(out: &mut Vec<u8>, bytes: &[u8]) {
     if bytes.len() < BLOCK {
         let end = out.len() + bytes.len();
-        out.extend_from_slice(&padded(bytes));
+        out.extend_from_slice(padded(bytes).map(u64::to_le_bytes).as_flattened());
         out.truncate(end);
     } else {
         out.extend_from_slice(bytes);
