@@ -4,6 +4,7 @@ use once_cell::race::OnceBox;
 use std::collections::HashMap;
 use tracing_core::{Level, Metadata};
 
+use super::record::{KINDS, put_what};
 use crate::record::Placement;
 use crate::record::json::{self, Ansi, Piece};
 
@@ -45,6 +46,8 @@ pub(crate) struct FieldPlan {
     pub(crate) is_outer: bool,
     /// Its values are text, whatever their type.
     pub(crate) is_text: bool,
+    /// An attribute with a whole key, a slot below 64, and values that keep their type: it needs no second look.
+    pub(crate) is_plain: bool,
 }
 
 #[derive(Debug)]
@@ -55,6 +58,8 @@ pub(crate) struct Callsite {
     /// `"level":…,"target":…,` as attributes among the event's own fields, which go before.
     pub(crate) entry: Box<[u8]>,
     /// `,"scope.name":…` and, on request, where in the source.
+    pub(crate) scope: Box<[u8]>,
+    /// The same of a span that says no more of itself, with its name and kind before it.
     pub(crate) span: Box<[u8]>,
     /// The span's name as a JSON string.
     pub(crate) name: Box<[u8]>,
@@ -62,6 +67,8 @@ pub(crate) struct Callsite {
     pub(crate) is_error: bool,
     /// The target and the place are among the fields.
     pub(crate) is_log: bool,
+    /// Two of its fields have one key, so that the later value replaces the earlier.
+    pub(crate) repeats_keys: bool,
     /// The application describes exceptions itself.
     pub(crate) has_exception: bool,
     /// Of texts that are recorded here.
@@ -95,18 +102,27 @@ impl Callsite {
             event.extend_from_slice(&location);
         }
         let entry = entry(metadata, &event);
-        let mut span = Vec::new();
-        span.extend_from_slice(b",\"scope.name\":");
-        json::put_str(&mut span, metadata.target(), NAME_BYTES);
-        span.extend_from_slice(&location);
+        let mut scope = Vec::new();
+        scope.extend_from_slice(b",\"scope.name\":");
+        json::put_str(&mut scope, metadata.target(), NAME_BYTES);
+        scope.extend_from_slice(&location);
         let mut name = Vec::new();
         json::put_str(&mut name, span_name(metadata), NAME_BYTES);
+        let mut span = Vec::new();
+        put_what(&mut span, &name, KINDS[0]);
+        span.extend_from_slice(&scope);
+        let fields = plan_fields(metadata, is_log, options);
         Self {
             event: event.into(),
             entry: entry.into(),
+            scope: scope.into(),
             span: span.into(),
             name: name.into(),
-            fields: plan_fields(metadata, is_log, options),
+            repeats_keys: fields
+                .iter()
+                .enumerate()
+                .any(|(index, plan)| plan.role != Role::Excess && usize::from(plan.slot) != index),
+            fields,
             is_error: *metadata.level() == Level::ERROR,
             is_log,
             has_exception: metadata
@@ -184,17 +200,24 @@ fn plan_fields(
         let mut key = Vec::with_capacity(kept.len() + 3);
         json::put_str(&mut key, kept, usize::MAX);
         key.push(b':');
+        let slot = slot.unwrap_or_default();
+        let shortened = kept.len() < name.len();
+        let is_outer = options.placement.is_outer(kept);
+        let is_text = match role {
+            Role::Attribute => options.is_text(name),
+            // What has a meaning of its own is text; only a line's number is one.
+            role => role != Role::LogLine,
+        };
         FieldPlan {
-            slot: slot.unwrap_or_default(),
+            slot,
             key: Piece::new(&key),
             role,
-            shortened: kept.len() < name.len(),
-            is_outer: options.placement.is_outer(kept),
-            is_text: match role {
-                Role::Attribute => options.is_text(name),
-                // What has a meaning of its own is text; only a line's number is one.
-                role => role != Role::LogLine,
-            },
+            shortened,
+            is_outer,
+            is_text,
+            is_plain: role == Role::Attribute
+                && !(shortened || is_outer || is_text)
+                && u32::from(slot) < u64::BITS,
         }
     };
     metadata.fields().iter().enumerate().map(plan).collect()

@@ -105,6 +105,7 @@ where
         };
         let callsite = tracer.callsites.of(metadata);
         let recorded = scratch::with(|scratch| {
+            scratch.fields.begin_kept();
             let mut visitor = visitor(callsite, scratch);
             attributes.record(&mut visitor);
             let incomplete = visitor.incomplete;
@@ -126,6 +127,7 @@ where
         let callsite = tracer.callsites.of(metadata);
         // The fields are encoded before the span is locked: a `Debug` may use the same span.
         let recorded = scratch::with(|scratch| {
+            scratch.fields.begin_kept();
             let mut visitor = visitor(callsite, scratch);
             values.record(&mut visitor);
             let incomplete = visitor.incomplete;
@@ -148,21 +150,20 @@ where
         let around = tracer.around_event(event, &ctx);
         // Before code of the application's runs, which may close the span.
         let ids = around.map(|around| around.span.ids());
+        let made = Made {
+            time,
+            callsite,
+            around,
+            fails_span: callsite.is_error && tracer.errors_fail_spans,
+        };
         tracer.encode(|scratch| {
+            thread::with_members(tracer.thread_names, |place| {
+                tracer.begin_event(scratch, &made, ids.as_ref(), place);
+            });
             let mut visitor = visitor(callsite, scratch);
             event.record(&mut visitor);
             let incomplete = visitor.incomplete;
-            thread::with_members(tracer.thread_names, |thread| {
-                let made = Made {
-                    time,
-                    callsite,
-                    around,
-                    ids,
-                    place: thread,
-                    fails_span: callsite.is_error && tracer.errors_fail_spans,
-                };
-                tracer.put_event(scratch, made, incomplete);
-            });
+            tracer.put_event(scratch, made, incomplete);
         });
     }
 

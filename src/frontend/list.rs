@@ -74,11 +74,9 @@ pub(crate) fn put_event(
 ) {
     let (fields, special) = (&scratch.fields, &scratch.special);
     out.extend_from_slice(b"{\"name\":");
-    out.extend_from_slice(if special.message.is_empty() {
-        &callsite.name
-    } else {
-        &special.message
-    });
+    let messages = [fields.message(), &special.message];
+    let message = messages.into_iter().find(|message| !message.is_empty());
+    out.extend_from_slice(message.unwrap_or(&callsite.name));
     out.extend_from_slice(b",\"timestamp\":");
     json::put_u64(out, time);
     out.extend_from_slice(b",\"attributes\":{");

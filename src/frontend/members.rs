@@ -5,6 +5,8 @@
 use std::ops::Range;
 
 use super::callsite::{FieldPlan, KEY_BYTES};
+use super::visit::VALUE_BYTES;
+use crate::record::json;
 
 /// All attributes of a record.
 pub(crate) const ATTRIBUTES_BYTES: usize = 600 * 1024;
@@ -31,6 +33,8 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Members {
     bytes: Vec<u8>,
+    /// Where they begin. Those of an event stand in its line, behind what the line begins with.
+    start: usize,
     entries: Vec<Entry>,
     /// Which slots have, or had, a value: a bit for each.
     set: [u64; 4],
@@ -39,10 +43,12 @@ pub(crate) struct Members {
 impl Members {
     fn clear(&mut self) {
         self.bytes.clear();
+        self.start = 0;
         self.entries.clear();
         self.set = [0; 4];
     }
 
+    /// Of two that stand alone.
     fn copy_from(&mut self, other: &Self) {
         self.bytes.clone_from(&other.bytes);
         self.entries.clone_from(&other.entries);
@@ -60,7 +66,11 @@ impl Members {
 
     /// With a comma behind each, the last one too.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[self.start..]
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len() - self.start
     }
 
     fn range(&self, index: usize) -> Range<usize> {
@@ -84,7 +94,6 @@ impl Members {
     }
 
     /// Notes that a member begins here, and writes its key.
-    #[inline]
     fn begin(&mut self, slot: u16, key: impl FnOnce(&mut Vec<u8>)) -> &mut Vec<u8> {
         let start = self.bytes.len();
         key(&mut self.bytes);
@@ -94,6 +103,19 @@ impl Members {
             slot,
         });
         &mut self.bytes
+    }
+
+    /// The value of a key, found without an index.
+    fn look_for(&self, key: &[u8]) -> Option<&[u8]> {
+        let mut rest = self.bytes();
+        while !rest.is_empty() {
+            let (member, behind) = rest.split_at(json::value_len(rest));
+            if let Some(value) = member.strip_prefix(key) {
+                return Some(value);
+            }
+            rest = behind.get(1..).unwrap_or_default();
+        }
+        None
     }
 
     fn remove(&mut self, index: usize) {
@@ -115,23 +137,106 @@ pub(crate) struct Fields {
     pub(crate) outer: Members,
     /// Members of nested values, each of which is a field to Axiom, beyond the one that the value counts for.
     nested: u32,
+    /// Without an index no member can be replaced, and none can be added that the callsite does not declare.
+    has_index: bool,
+    /// The object in an event's line is not begun yet.
+    is_awaited: bool,
+    /// Up to this length of the line there is room for a value of any length. 0: plain fields go the long way, too.
+    plain_until: usize,
+    /// Where an event's message stands in its line, if it came before all other fields.
+    message: Range<usize>,
 }
+
+/// Up to so many bytes there is room for one more value of any length.
+const PLAIN_BYTES: usize = ATTRIBUTES_BYTES - VALUE_BYTES - KEY_JSON_BYTES;
+
+/// How the attributes begin in a line.
+pub(crate) const OPENING: &[u8] = b",\"attributes\":{";
 
 impl Fields {
     pub(crate) fn clear(&mut self) {
         self.attributes.clear();
         self.outer.clear();
         self.nested = 0;
+        self.is_awaited = false;
+        self.plain_until = 0;
+        self.message = 0..0;
+    }
+
+    /// Begins members that stand alone and are kept, as those of a span are.
+    pub(crate) fn begin_kept(&mut self) {
+        self.has_index = true;
+        self.plain_until = PLAIN_BYTES;
+    }
+
+    // An event's members stand in its line, where they are written once.
+
+    /// Begins a line, which it lends for what stands before the fields.
+    pub(crate) fn begin_line(&mut self, has_index: bool) -> &mut Vec<u8> {
+        self.has_index = has_index;
+        self.is_awaited = true;
+        &mut self.attributes.bytes
+    }
+
+    /// Whether nothing but a message can have been written yet.
+    #[inline]
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.is_awaited
+    }
+
+    /// Lends the line for the message, which comes before all other fields.
+    pub(crate) fn begin_message(&mut self) -> &mut Vec<u8> {
+        let line = &mut self.attributes.bytes;
+        line.extend_from_slice(b",\"message\":");
+        self.message = line.len()..line.len();
+        line
+    }
+
+    pub(crate) fn end_message(&mut self) {
+        self.message.end = self.attributes.bytes.len();
+        self.open();
+    }
+
+    /// The message, if it came before all other fields; else empty.
+    pub(crate) fn message(&self) -> &[u8] {
+        &self.attributes.bytes[self.message.clone()]
+    }
+
+    /// Begins the object of the attributes.
+    pub(crate) fn open(&mut self) {
+        let attributes = &mut self.attributes;
+        attributes.bytes.extend_from_slice(OPENING);
+        attributes.start = attributes.bytes.len();
+        self.is_awaited = false;
+        self.plain_until = attributes.start + PLAIN_BYTES;
+    }
+
+    /// The line, where the attributes begin in it, and the members that have another place.
+    pub(crate) fn line(&mut self) -> (&mut Vec<u8>, usize, &[u8]) {
+        if self.is_awaited {
+            self.open();
+        }
+        let Self {
+            attributes, outer, ..
+        } = self;
+        (&mut attributes.bytes, attributes.start, &outer.bytes)
     }
 
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.attributes.copy_from(&other.attributes);
         self.outer.copy_from(&other.outer);
         self.nested = other.nested;
+        self.has_index = other.has_index;
     }
 
     fn count(&self) -> u32 {
-        (self.attributes.entries.len() + self.outer.entries.len()) as u32 + self.nested
+        let members = if self.has_index {
+            (self.attributes.entries.len() + self.outer.entries.len()) as u32
+        } else {
+            let taken = self.attributes.set.iter().chain(&self.outer.set);
+            taken.map(|word| word.count_ones()).sum()
+        };
+        members + self.nested
     }
 
     /// How many more members there may be.
@@ -144,6 +249,7 @@ impl Fields {
     #[cfg(all(tracing_unstable, feature = "valuable"))]
     pub(crate) fn take_room(&mut self, members: u32) {
         self.nested += members.saturating_sub(1);
+        self.plain_until = 0;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -151,7 +257,7 @@ impl Fields {
     }
 
     fn bytes(&self) -> usize {
-        self.attributes.bytes.len() + self.outer.bytes.len()
+        self.attributes.len() + self.outer.len()
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -166,21 +272,59 @@ impl Fields {
         }
     }
 
+    /// Lends the buffer for the value of a plain field, of any length that a value may have, with the key written. `None`: it
+    /// has to go the long way.
+    #[inline(always)]
+    pub(crate) fn begin_plain(&mut self, plan: &FieldPlan) -> Option<&mut Vec<u8>> {
+        let Members {
+            bytes,
+            entries,
+            set,
+            ..
+        } = &mut self.attributes;
+        let bit = 1 << plan.slot;
+        if set[0] & bit != 0 || bytes.len() > self.plain_until {
+            return None;
+        }
+        set[0] |= bit;
+        if self.has_index {
+            entries.push(Entry {
+                start: bytes.len() as u32,
+                key_len: plan.key.len() as u16,
+                slot: u16::from(plan.slot),
+            });
+        }
+        plan.key.put(bytes);
+        Some(bytes)
+    }
+
     /// Lends the buffer for a value of at most `cap` bytes, with the key written. An earlier value of the same key
     /// makes way. `None`: the record is full.
-    #[inline]
     pub(crate) fn begin(&mut self, plan: &FieldPlan, cap: usize) -> Option<(&mut Vec<u8>, usize)> {
+        if self.is_awaited {
+            self.open();
+        }
+        // What has another place takes room, and nested values take some of the number: whoever comes next is counted.
+        if plan.is_outer {
+            self.plain_until = 0;
+        }
+        let has_room = self.has_room(plan.key.len());
         let was_taken = self.group(plan.is_outer).take(plan.slot);
-        if was_taken || !self.has_room(plan.key.len()) {
+        if was_taken || !has_room {
             self.make_room(plan)?;
         }
         let room = ATTRIBUTES_BYTES - self.bytes() - plan.key.len();
+        let has_index = self.has_index;
         let group = self.group(plan.is_outer);
-        let out = group.begin(u16::from(plan.slot), |out| plan.key.put(out));
+        let out = if has_index {
+            group.begin(u16::from(plan.slot), |out| plan.key.put(out))
+        } else {
+            plan.key.put(&mut group.bytes);
+            &mut group.bytes
+        };
         Some((out, cap.min(room)))
     }
 
-    #[inline]
     fn has_room(&self, bytes: usize) -> bool {
         self.bytes() + bytes + LEAST <= ATTRIBUTES_BYTES && self.count() < ATTRIBUTES
     }
@@ -189,8 +333,11 @@ impl Fields {
     fn make_room(&mut self, plan: &FieldPlan) -> Option<()> {
         let group = self.group(plan.is_outer);
         let slot = u16::from(plan.slot);
-        if let Some(index) = group.entries.iter().position(|entry| entry.slot == slot) {
-            group.remove(index);
+        match group.entries.iter().position(|entry| entry.slot == slot) {
+            Some(index) => group.remove(index),
+            // No macro gives a field two values, and without an index the first one stays.
+            None if !self.has_index => return None,
+            None => {}
         }
         self.has_room(plan.key.len()).then_some(())
     }
@@ -224,6 +371,8 @@ impl Fields {
         value: &[u8],
         incomplete: &mut u32,
     ) {
+        // A span without any field had none yet.
+        self.has_index = true;
         let group = self.group(is_outer);
         if let Some(index) = group.find(key) {
             group.remove(index);
@@ -297,10 +446,7 @@ impl Fields {
     pub(crate) fn value(&self, key: &[u8]) -> &[u8] {
         [&self.attributes, &self.outer]
             .into_iter()
-            .find_map(|group| {
-                let (key, member) = group.member(group.find(key)?);
-                Some(&member[key.len()..member.len() - 1])
-            })
+            .find_map(|group| group.look_for(key))
             .unwrap_or_default()
     }
 }
@@ -374,5 +520,6 @@ fn hash(key: &[u8]) -> u32 {
     (hash ^ hash >> 32) as u32
 }
 
-// A key is written with its quotes, its colon, and at the most six bytes for one of its own.
-const _: () = assert!(6 * KEY_BYTES + 3 <= u16::MAX as usize);
+/// A key is written with its quotes, its colon, and at the most six bytes for one of its own.
+const KEY_JSON_BYTES: usize = 6 * KEY_BYTES + 3;
+const _: () = assert!(KEY_JSON_BYTES <= u16::MAX as usize);

@@ -155,16 +155,18 @@ impl Panic {
         let around = tracer.current();
         // However deep a value's `Debug` is in others: nothing of the application's runs here.
         scratch::lend(|scratch| {
-            scratch.special.message.clone_from(&self.message);
-            scratch.special.exception.clone_from(&self.exception);
             let made = Made {
                 time: clock::wall_clock(),
                 callsite: tracer.callsites.of(&METADATA),
                 around,
-                ids: around.map(|around| around.span.ids()),
-                place: &self.place,
                 fails_span: true,
             };
+            let ids = around.map(|around| around.span.ids());
+            tracer.begin_event(scratch, &made, ids.as_ref(), &self.place);
+            let line = scratch.fields.begin_message();
+            line.extend_from_slice(&self.message);
+            scratch.fields.end_message();
+            scratch.special.exception.clone_from(&self.exception);
             tracer.put_event(scratch, made, self.incomplete);
         });
     }

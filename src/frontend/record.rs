@@ -2,15 +2,15 @@
 
 use super::callsite::Callsite;
 use super::list::List;
-use super::members::Fields;
+use super::members::{Fields, OPENING};
 use super::open::Times;
 use super::visit::Special;
 use crate::record::FieldPlacement;
 use crate::record::{clock, json};
 use crate::trace::{SpanId, TraceId};
 
-/// `kind` of a span, in the words of OpenTelemetry.
-const KINDS: [&str; 5] = ["internal", "server", "client", "producer", "consumer"];
+/// `kind` of a span, in the words of OpenTelemetry. The first is that of a span that says nothing.
+pub(super) const KINDS: [&str; 5] = ["internal", "server", "client", "producer", "consumer"];
 
 /// The span that a record belongs to.
 #[derive(Debug, Clone, Copy)]
@@ -59,38 +59,45 @@ pub(crate) fn kind_from_field(json: &[u8]) -> Option<&'static str> {
         .find(|kind| word.eq_ignore_ascii_case(kind.as_bytes()))
 }
 
-pub(crate) struct EventRecord<'a> {
-    pub(crate) time: u64,
-    pub(crate) callsite: &'a Callsite,
-    pub(crate) fields: &'a Fields,
-    pub(crate) special: &'a Special,
-    pub(crate) ids: Option<SpanIds>,
-    /// Members that say on which thread, and where in the source: `,"thread.name":…` or nothing.
-    pub(crate) place: &'a [u8],
-    pub(crate) incomplete: u32,
-    pub(crate) frame: &'a Frame,
+/// Begins an event's line with what is known before its fields are. `place`: members that say on which thread, and where in the
+/// source, `,"thread.name":…` or nothing.
+pub(crate) fn begin_event(
+    line: &mut Vec<u8>,
+    time: u64,
+    callsite: &Callsite,
+    ids: Option<&SpanIds>,
+    place: &[u8],
+) {
+    clock::put_start(line, time);
+    line.extend_from_slice(&callsite.event);
+    if let Some(ids) = ids {
+        put_ids(line, ids);
+    }
+    if !place.is_empty() {
+        line.extend_from_slice(place);
+    }
 }
 
-impl EventRecord<'_> {
-    pub(crate) fn put(&self, line: &mut Vec<u8>) {
-        clock::put_start(line, self.time);
-        line.extend_from_slice(&self.callsite.event);
-        if self.callsite.is_log {
-            line.push(b',');
-            put_log(line, self.special, self.frame.source_location);
-            line.pop();
-        }
-        if !self.special.message.is_empty() {
-            line.extend_from_slice(b",\"message\":");
-            line.extend_from_slice(&self.special.message);
-        }
-        if let Some(ids) = &self.ids {
-            put_ids(line, ids);
-        }
-        line.extend_from_slice(self.place);
-        self.frame
-            .put_rest(line, self.fields, &self.special.exception, self.incomplete);
+/// Ends an event's line behind its fields.
+pub(crate) fn end_event(
+    fields: &mut Fields,
+    special: &Special,
+    callsite: &Callsite,
+    incomplete: u32,
+    frame: &Frame,
+) {
+    let (line, attributes, outer) = fields.line();
+    frame.end_attributes(line, attributes, outer, &special.exception);
+    if callsite.is_log {
+        line.push(b',');
+        put_log(line, special, frame.source_location);
+        line.pop();
     }
+    if !special.message.is_empty() {
+        line.extend_from_slice(b",\"message\":");
+        line.extend_from_slice(&special.message);
+    }
+    frame.end_line(line, incomplete);
 }
 
 /// Where a record of the `log` crate was made: members with a comma behind each.
@@ -111,18 +118,19 @@ pub(super) fn put_log(out: &mut Vec<u8>, special: &Special, source_location: boo
 
 pub(crate) struct SpanRecord<'a> {
     pub(crate) times: Times,
-    /// As JSON, like the message of the status.
-    pub(crate) name: &'a [u8],
+    /// As JSON, like the message of the status. `None`: that of the callsite.
+    pub(crate) name: Option<&'a [u8]>,
     pub(crate) ids: SpanIds,
     pub(crate) parent: Option<SpanId>,
-    pub(crate) kind: &'static str,
+    /// `None`: internal.
+    pub(crate) kind: Option<&'static str>,
     pub(crate) status: Status,
     pub(crate) status_message: &'a [u8],
     pub(crate) exception: &'a [u8],
     pub(crate) callsite: &'a Callsite,
     pub(crate) fields: &'a Fields,
-    pub(crate) events: &'a List,
-    pub(crate) links: &'a List,
+    /// Events and links, if there is any.
+    pub(crate) lists: Option<(&'a List, &'a List)>,
     pub(crate) incomplete: u32,
     pub(crate) frame: &'a Frame,
 }
@@ -135,18 +143,17 @@ impl SpanRecord<'_> {
             busy,
         } = self.times;
         clock::put_start(line, start);
-        line.extend_from_slice(b",\"duration\":");
-        json::put_u64(line, duration);
-        line.extend_from_slice(b",\"name\":");
-        line.extend_from_slice(self.name);
-        line.extend_from_slice(b",\"kind\":\"");
-        line.extend_from_slice(self.kind.as_bytes());
-        line.push(b'"');
+        match (self.name, self.kind) {
+            (None, None) => line.extend_from_slice(&self.callsite.span),
+            (name, kind) => {
+                let name = name.unwrap_or(&self.callsite.name);
+                put_what(line, name, kind.unwrap_or(KINDS[0]));
+                line.extend_from_slice(&self.callsite.scope);
+            }
+        }
         put_ids(line, &self.ids);
         if let Some(parent) = &self.parent {
-            line.extend_from_slice(b",\"parent_span_id\":\"");
-            line.extend_from_slice(parent);
-            line.push(b'"');
+            put_parent(line, parent);
         }
         line.extend_from_slice(match self.status {
             Status::Unset => b",\"error\":false".as_slice(),
@@ -158,24 +165,49 @@ impl SpanRecord<'_> {
             line.extend_from_slice(b",\"status.message\":");
             line.extend_from_slice(self.status_message);
         }
-        line.extend_from_slice(&self.callsite.span);
+        line.extend_from_slice(b",\"duration\":");
+        json::put_u64(line, duration);
         line.extend_from_slice(b",\"busy_ns\":");
         json::put_u64(line, busy);
         line.extend_from_slice(b",\"idle_ns\":");
         json::put_u64(line, duration.saturating_sub(busy));
-        self.events.put(line, "events");
-        self.links.put(line, "links");
-        self.frame
-            .put_rest(line, self.fields, self.exception, self.incomplete);
+        if let Some((events, links)) = self.lists {
+            events.put(line, "events");
+            links.put(line, "links");
+        }
+        line.extend_from_slice(OPENING);
+        let start = line.len();
+        line.extend_from_slice(self.fields.attributes.bytes());
+        let outer = self.fields.outer.bytes();
+        let frame = self.frame;
+        frame.end_attributes(line, start, outer, self.exception);
+        frame.end_line(line, self.incomplete);
     }
 }
 
-fn put_ids(line: &mut Vec<u8>, ids: &SpanIds) {
-    line.extend_from_slice(b",\"trace_id\":\"");
-    line.extend_from_slice(&ids.trace);
-    line.extend_from_slice(b"\",\"span_id\":\"");
-    line.extend_from_slice(&ids.span);
+/// What a span is called, and its kind.
+pub(super) fn put_what(line: &mut Vec<u8>, name: &[u8], kind: &str) {
+    line.extend_from_slice(b",\"name\":");
+    line.extend_from_slice(name);
+    line.extend_from_slice(b",\"kind\":\"");
+    line.extend_from_slice(kind.as_bytes());
     line.push(b'"');
+}
+
+// Blocks of one size each, which the compiler copies without a call.
+
+fn put_ids(line: &mut Vec<u8>, ids: &SpanIds) {
+    let mut block =
+        *b",\"trace_id\":\"00000000000000000000000000000000\",\"span_id\":\"0000000000000000\"";
+    block[13..45].copy_from_slice(&ids.trace);
+    block[58..74].copy_from_slice(&ids.span);
+    line.extend_from_slice(&block);
+}
+
+fn put_parent(line: &mut Vec<u8>, parent: &SpanId) {
+    let mut block = *b",\"parent_span_id\":\"0000000000000000\"";
+    block[19..35].copy_from_slice(parent);
+    line.extend_from_slice(&block);
 }
 
 /// What all records of a layer have in common.
@@ -188,35 +220,37 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// The user's fields, and what ends a line.
-    fn put_rest(&self, line: &mut Vec<u8>, fields: &Fields, exception: &[u8], incomplete: u32) {
-        let (attributes, outer) = (fields.attributes.bytes(), fields.outer.bytes());
-        let custom: &[u8] = match self.placement {
-            FieldPlacement::Otlp => outer,
-            _ => b"",
-        };
+    /// Ends the object of the attributes, whose members begin at `start`, and puts those that have another place into theirs.
+    fn end_attributes(&self, line: &mut Vec<u8>, start: usize, outer: &[u8], exception: &[u8]) {
+        if !exception.is_empty() {
+            line.extend_from_slice(exception);
+        }
+        if self.placement == FieldPlacement::Otlp && !outer.is_empty() {
+            line.extend_from_slice(b"\"custom\":{");
+            line.extend_from_slice(outer);
+            close(line);
+            line.push(b',');
+        }
+        if line.len() > start {
+            close(line);
+        } else {
+            line.truncate(start - OPENING.len());
+        }
         if self.placement == FieldPlacement::TopLevel && !outer.is_empty() {
             line.push(b',');
             line.extend_from_slice(outer);
             line.pop();
         }
-        if !(attributes.is_empty() && exception.is_empty() && custom.is_empty()) {
-            line.extend_from_slice(b",\"attributes\":{");
-            line.extend_from_slice(attributes);
-            line.extend_from_slice(exception);
-            if !custom.is_empty() {
-                line.extend_from_slice(b"\"custom\":{");
-                line.extend_from_slice(custom);
-                close(line);
-                line.push(b',');
-            }
-            close(line);
-        }
+    }
+
+    fn end_line(&self, line: &mut Vec<u8>, incomplete: u32) {
         if incomplete > 0 {
             line.extend_from_slice(b",\"incomplete\":");
             json::put_u64(line, u64::from(incomplete));
         }
-        line.extend_from_slice(&self.labels);
+        if !self.labels.is_empty() {
+            line.extend_from_slice(&self.labels);
+        }
         line.extend_from_slice(b"}\n");
     }
 }

@@ -188,31 +188,27 @@ impl Content {
         callsite: &Callsite,
         frame: &Frame,
     ) -> u32 {
-        let none = Rare::default();
-        let rare = self.rare.as_deref().unwrap_or(&none);
+        let rare = self.rare.as_deref();
+        let of_rare = |text: fn(&Rare) -> &[u8]| rare.map(text).unwrap_or_default();
+        let exception = of_rare(|rare| &rare.exception);
         let incomplete = self.incomplete + span.lost();
         let record = SpanRecord {
             times,
-            name: if rare.name.is_empty() {
-                &callsite.name
-            } else {
-                &rare.name
-            },
+            name: Some(of_rare(|rare| &rare.name)).filter(|name| !name.is_empty()),
             ids: span.ids(),
             parent: self.parent,
-            kind: self.kind.unwrap_or("internal"),
+            kind: self.kind,
             status: span.status(),
-            status_message: &rare.status_message,
+            status_message: of_rare(|rare| &rare.status_message),
             // Else a key would be there twice.
-            exception: if !rare.exception.is_empty() && self.fields.describe_exception() {
+            exception: if !exception.is_empty() && self.fields.describe_exception() {
                 b""
             } else {
-                &rare.exception
+                exception
             },
             callsite,
             fields: &self.fields,
-            events: &rare.events,
-            links: &rare.links,
+            lists: rare.map(|rare| (&rare.events, &rare.links)),
             incomplete,
             frame,
         };

@@ -15,7 +15,7 @@ use super::home::Home;
 use super::list;
 use super::members::Keys;
 use super::open::{Anchor, OpenSpan};
-use super::record::{EventRecord, Frame, SpanIds};
+use super::record::{self, Frame, SpanIds};
 use super::scratch::{self, Scratch};
 use super::span::Content;
 use super::table::Table;
@@ -80,9 +80,6 @@ pub(super) struct Made<'a> {
     pub(super) time: u64,
     pub(super) callsite: &'a Callsite,
     pub(super) around: Option<Around<'a>>,
-    pub(super) ids: Option<SpanIds>,
-    /// Members that say on which thread, and where in the source.
-    pub(super) place: &'a [u8],
     pub(super) fails_span: bool,
 }
 
@@ -408,6 +405,21 @@ impl Tracer {
         });
     }
 
+    /// Begins the line of an event. Its fields are to follow.
+    #[inline]
+    pub(super) fn begin_event(
+        &self,
+        scratch: &mut Scratch,
+        made: &Made<'_>,
+        ids: Option<&SpanIds>,
+        place: &[u8],
+    ) {
+        // Fields are looked for only if others may be added, or a later one may replace an earlier.
+        let has_index = self.span_fields || made.callsite.repeats_keys;
+        let line = scratch.fields.begin_line(has_index);
+        record::begin_event(line, made.time, made.callsite, ids, place);
+    }
+
     /// Sends the record of an event whose fields are in `scratch`.
     pub(super) fn put_event(&self, scratch: &mut Scratch, made: Made<'_>, mut incomplete: u32) {
         let Made { time, callsite, .. } = made;
@@ -432,18 +444,12 @@ impl Tracer {
         if let (true, Some(around)) = (self.span_fields, around) {
             incomplete += self.inherit(around, callsite, scratch);
         }
-        let record = EventRecord {
-            time,
-            callsite,
-            fields: &scratch.fields,
-            special: &scratch.special,
-            ids: made.ids,
-            place: made.place,
-            incomplete,
-            frame: &self.frame,
-        };
-        record.put(&mut scratch.line);
-        self.outlet.push(Kind::Event, &scratch.line, incomplete > 0);
+        let Scratch {
+            fields, special, ..
+        } = scratch;
+        record::end_event(fields, special, callsite, incomplete, &self.frame);
+        let (line, ..) = fields.line();
+        self.outlet.push(Kind::Event, line, incomplete > 0);
     }
 
     /// Adds the fields of the spans around an event, the nearest first: where two have a key, it wins.

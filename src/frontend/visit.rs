@@ -46,10 +46,11 @@ pub(crate) struct Special {
 impl Special {
     /// What an ERROR event says of the span around it: its message, else its error.
     pub(crate) fn error_message<'a>(&'a self, fields: &'a Fields) -> &'a [u8] {
-        let candidates = [&self.message, &self.error, fields.value(b"\"error\":")];
-        candidates
+        let is_text = |text: &&[u8]| text.starts_with(b"\"");
+        [fields.message(), &self.message, &self.error]
             .into_iter()
-            .find(|text| text.starts_with(b"\""))
+            .find(is_text)
+            .or_else(|| Some(fields.value(b"\"error\":")).filter(is_text))
             .unwrap_or_default()
     }
 
@@ -120,6 +121,17 @@ impl FieldVisitor<'_> {
         }
     }
 
+    /// Where the value of a plain field goes. A comma has to follow it. `None`: it has to go the long way.
+    #[inline(always)]
+    fn plain(&mut self, field: &Field) -> Option<&mut Vec<u8>> {
+        let plan = self.callsite.fields.get(field.index())?;
+        if plan.is_plain {
+            self.fields.begin_plain(plan)
+        } else {
+            None
+        }
+    }
+
     /// Where the value of a field goes, and how long it may be. `None`: it is not kept.
     fn begin(&mut self, field: &Field) -> Option<(&FieldPlan, &mut Vec<u8>, usize)> {
         let Some(plan) = self.callsite.fields.get(field.index()) else {
@@ -140,6 +152,10 @@ impl FieldVisitor<'_> {
                 self.incomplete += 1;
                 return None;
             }
+            Role::Message if !self.fields.message().is_empty() => {
+                self.incomplete += 1;
+                return None;
+            }
             role => self.special.text_of(role)?,
         };
         text.clear();
@@ -148,7 +164,28 @@ impl FieldVisitor<'_> {
 
     fn put_user_fmt(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         let ansi = self.callsite.ansi;
-        self.put(field, |out, cap, _| put_caught(out, value, cap, ansi));
+        let put = |out: &mut Vec<u8>, cap, _: &FieldPlan| put_caught(out, value, cap, ansi);
+        if !self.put_message(field, put) {
+            self.put(field, put);
+        }
+    }
+
+    /// Writes a message where it stands in the line, if no other field came before it. `false`: it has another place.
+    #[inline]
+    fn put_message(
+        &mut self,
+        field: &Field,
+        write: impl FnOnce(&mut Vec<u8>, usize, &FieldPlan) -> bool,
+    ) -> bool {
+        let plan = match self.callsite.fields.get(field.index()) {
+            Some(plan) if plan.role == Role::Message && self.fields.is_awaited() => plan,
+            _ => return false,
+        };
+        if !write(self.fields.begin_message(), VALUE_BYTES, plan) {
+            self.incomplete += 1;
+        }
+        self.fields.end_message();
+        true
     }
 
     fn put_integer<I: itoa::Integer>(&mut self, field: &Field, value: I, put: fn(&mut Vec<u8>, I)) {
@@ -265,6 +302,10 @@ impl Visit for FieldVisitor<'_> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
+        if let Some(out) = self.plain(field) {
+            json::put_f64(out, value);
+            return out.push(b',');
+        }
         self.put(field, |out, _, plan| {
             if plan.is_text {
                 json::put_f64_text(out, value);
@@ -276,10 +317,18 @@ impl Visit for FieldVisitor<'_> {
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
+        if let Some(out) = self.plain(field) {
+            json::put_i64(out, value);
+            return out.push(b',');
+        }
         self.put_integer(field, value, json::put_i64);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
+        if let Some(out) = self.plain(field) {
+            json::put_u64(out, value);
+            return out.push(b',');
+        }
         self.put_integer(field, value, json::put_u64);
     }
 
@@ -292,6 +341,10 @@ impl Visit for FieldVisitor<'_> {
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
+        if let Some(out) = self.plain(field) {
+            let text: &[u8] = if value { b"true," } else { b"false," };
+            return json::put_short(out, text);
+        }
         self.put(field, |out, _, plan| {
             if plan.is_text {
                 let text = if value { "true" } else { "false" };
@@ -305,7 +358,16 @@ impl Visit for FieldVisitor<'_> {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         let ansi = self.callsite.ansi;
-        self.put(field, |out, cap, _| json::put_text(out, value, cap, ansi));
+        if let Some(out) = self.plain(field) {
+            let is_whole = json::put_text(out, value, VALUE_BYTES, ansi);
+            out.push(b',');
+            self.incomplete += u32::from(!is_whole);
+            return;
+        }
+        let put = |out: &mut Vec<u8>, cap, _: &FieldPlan| json::put_text(out, value, cap, ansi);
+        if !self.put_message(field, put) {
+            self.put(field, put);
+        }
     }
 
     fn record_bytes(&mut self, field: &Field, value: &[u8]) {

@@ -4,22 +4,30 @@ use std::fmt::{self, Write};
 
 use super::ansi::{ESC, Stripper};
 
-/// Bytes that never change, appended in whole blocks: a few moves each, where a copy of any length is a call.
+/// Bytes that never change. Short ones are appended in a few moves, where a copy of any length is a call.
 #[derive(Debug)]
 pub(crate) struct Piece {
-    blocks: Box<[[u8; BLOCK]]>,
+    /// The bytes, if there is room for them, and spaces behind.
+    short: [u8; SHORT],
+    /// All of them, if there is not.
+    long: Box<[u8]>,
     len: usize,
 }
 
+/// Most keys are shorter, with their quotes and colon.
+const SHORT: usize = 2 * BLOCK;
+
 impl Piece {
     pub(crate) fn new(bytes: &[u8]) -> Self {
-        let pad = |bytes: &[u8]| {
-            let mut block = [b' '; BLOCK];
-            block[..bytes.len()].copy_from_slice(bytes);
-            block
-        };
+        let mut short = [b' '; SHORT];
+        let mut long = Box::default();
+        match short.get_mut(..bytes.len()) {
+            Some(place) => place.copy_from_slice(bytes),
+            None => long = bytes.into(),
+        }
         Self {
-            blocks: bytes.chunks(BLOCK).map(pad).collect(),
+            short,
+            long,
             len: bytes.len(),
         }
     }
@@ -30,15 +38,21 @@ impl Piece {
 
     #[inline]
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
-        let end = out.len() + self.len;
-        for block in &self.blocks {
-            out.extend_from_slice(block);
+        if self.len <= SHORT {
+            let end = out.len() + self.len;
+            out.extend_from_slice(&self.short);
+            out.truncate(end);
+        } else {
+            out.extend_from_slice(&self.long);
         }
-        out.truncate(end);
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.blocks.as_flattened()[..self.len]
+        if self.len <= SHORT {
+            &self.short[..self.len]
+        } else {
+            &self.long
+        }
     }
 }
 
@@ -59,17 +73,25 @@ pub(crate) fn put_str(out: &mut Vec<u8>, text: &str, cap: usize) -> bool {
 }
 
 /// Appends a text of the application's as a JSON string. Returns whether it fitted into `cap` bytes of output.
+#[inline]
 pub(crate) fn put_text(out: &mut Vec<u8>, text: &str, cap: usize, ansi: Ansi) -> bool {
     out.push(b'"');
-    let whole = match ansi {
+    let is_whole = put_plain(out, text, cap) || put_with_care(out, text, cap, ansi);
+    out.push(b'"');
+    is_whole
+}
+
+/// Appends a text that has something in it, or is too long.
+#[cold]
+fn put_with_care(out: &mut Vec<u8>, text: &str, cap: usize, ansi: Ansi) -> bool {
+    let is_whole = match ansi {
         Ansi::Keep => put_escaped(out, text, cap) != Put::Cut,
         Ansi::Strip => put_stripped(out, text, cap, &mut Stripper::default()),
     };
-    if !whole {
+    if !is_whole {
         out.extend_from_slice(ELLIPSIS.as_bytes());
     }
-    out.push(b'"');
-    whole
+    is_whole
 }
 
 /// Appends what `value` formats to as a JSON string. Formatting stops at `cap` bytes of output.
@@ -117,6 +139,10 @@ impl Write for Escaped<'_> {
             return Err(fmt::Error);
         }
         let cap = self.end.saturating_sub(self.out.len());
+        let is_outside = self.stripper.as_ref().is_none_or(Stripper::is_outside);
+        if is_outside && put_plain(self.out, text, cap) {
+            return Ok(());
+        }
         let whole = match &mut self.stripper {
             None => put_escaped(self.out, text, cap) != Put::Cut,
             Some(stripper) => put_stripped(self.out, text, cap, stripper),
@@ -192,10 +218,6 @@ fn put_escaped(out: &mut Vec<u8>, text: &str, cap: usize) -> Put {
     } else {
         Put::Cut
     };
-    if is_plain(bytes) {
-        out.extend_from_slice(bytes);
-        return end;
-    }
     let start = out.len();
     let has_esc = put_blocks(out, bytes);
     if out.len() - start > cap {
@@ -210,34 +232,98 @@ fn put_escaped(out: &mut Vec<u8>, text: &str, cap: usize) -> Put {
     }
 }
 
-/// Whether no byte needs an escape, as in nearly every text.
-fn is_plain(bytes: &[u8]) -> bool {
-    let is_plain = |block: &[u8; BLOCK]| {
-        !block
-            .iter()
-            .fold(false, |any, byte| any | needs_escape(*byte))
-    };
-    if let Some(last) = bytes.last_chunk::<BLOCK>() {
-        // The last block may overlap the one before it: to look twice costs less than a loop over the rest.
-        let (blocks, _) = bytes.as_chunks::<BLOCK>();
-        return blocks.iter().all(is_plain) && is_plain(last);
+/// Appends a text of which no byte needs an escape, as in nearly every one. `false`: it is another one, or too long, and
+/// nothing was appended.
+#[inline]
+fn put_plain(out: &mut Vec<u8>, text: &str, cap: usize) -> bool {
+    let (bytes, start) = (text.as_bytes(), out.len());
+    if bytes.len() > cap {
+        return false;
     }
-    let mut block = [b' '; BLOCK];
-    block[..bytes.len()].copy_from_slice(bytes);
-    is_plain(&block)
+    let is_plain = match bytes.last_chunk::<BLOCK>() {
+        // Each block is looked at and copied at once. The last one may overlap the one before it: to copy some bytes twice
+        // costs less than a loop over the rest.
+        Some(last) => {
+            let (blocks, _) = bytes.as_chunks::<BLOCK>();
+            let mut is_plain = is_plain_block(last);
+            for block in blocks {
+                is_plain &= is_plain_block(block);
+                out.extend_from_slice(block);
+            }
+            out.truncate(start + bytes.len() - BLOCK);
+            out.extend_from_slice(last);
+            is_plain
+        }
+        None => {
+            let words = padded(bytes);
+            out.extend_from_slice(words.map(u64::to_le_bytes).as_flattened());
+            are_plain(words)
+        }
+    };
+    out.truncate(if is_plain { start + bytes.len() } else { start });
+    is_plain
+}
+
+#[inline]
+fn is_plain_block(block: &[u8; BLOCK]) -> bool {
+    let (words, _) = block.as_chunks();
+    are_plain([0, 1].map(|at: usize| u64::from_le_bytes(words[at])))
+}
+
+/// Eight times the same byte.
+const fn each(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// Whether no byte needs an escape. Eight of them at a time, by what a subtraction borrows: a byte that is less borrows its
+/// highest bit, which it had not itself (Bit Twiddling Hacks, "Determine if a word has a byte less than n"). What
+/// differs from a quote by less than one is a quote.
+#[inline]
+fn are_plain(words: [u64; 2]) -> bool {
+    let found = words.map(|word| {
+        let control = word.wrapping_sub(each(0x20));
+        let quote = (word ^ each(b'"')).wrapping_sub(each(1));
+        let backslash = (word ^ each(b'\\')).wrapping_sub(each(1));
+        (control | quote | backslash) & !word
+    });
+    (found[0] | found[1]) & each(0x80) == 0
+}
+
+/// Fewer bytes than a block has, and spaces behind them. Read in pieces that may overlap, for a copy of any length is a call.
+#[inline]
+fn padded(bytes: &[u8]) -> [u64; 2] {
+    const SPACES: u64 = each(b' ');
+    let len = bytes.len();
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let rest = len - 8;
+        // In two steps, since there may be none of these eight bytes left.
+        let last = u64::from_le_bytes(*last) >> 8 >> (8 * (7 - rest));
+        return [u64::from_le_bytes(*first), last | SPACES << (8 * rest)];
+    }
+    let word = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let [first, last] = [first, last].map(|bytes| u64::from(u32::from_le_bytes(*bytes)));
+        first | last << (8 * (len - 4))
+    } else if let ([first, ..], [.., last]) = (bytes, bytes) {
+        let (first, middle, last) = (*first, bytes[len / 2], *last);
+        u64::from(first) | u64::from(middle) << (8 * (len / 2)) | u64::from(last) << (8 * (len - 1))
+    } else {
+        0
+    };
+    [word | SPACES << (8 * len), SPACES]
 }
 
 /// Copies plain blocks whole and goes through the others byte by byte. Returns whether there was an ESC.
 fn put_blocks(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
     let mut has_esc = false;
-    for block in bytes.chunks(BLOCK) {
-        if is_plain(block) {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    for block in blocks {
+        if is_plain_block(block) {
             out.extend_from_slice(block);
         } else {
             has_esc |= put_bytewise(out, block);
         }
     }
-    has_esc
+    has_esc | put_bytewise(out, rest)
 }
 
 fn put_bytewise(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
@@ -345,7 +431,19 @@ pub(crate) fn put_u64(out: &mut Vec<u8>, value: u64) {
 }
 
 pub(crate) fn put_i64(out: &mut Vec<u8>, value: i64) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    put_short(out, itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Appends bytes that most often fit into a block, as the digits of a number do.
+#[inline]
+pub(crate) fn put_short(out: &mut Vec<u8>, bytes: &[u8]) {
+    if bytes.len() < BLOCK {
+        let end = out.len() + bytes.len();
+        out.extend_from_slice(padded(bytes).map(u64::to_le_bytes).as_flattened());
+        out.truncate(end);
+    } else {
+        out.extend_from_slice(bytes);
+    }
 }
 
 pub(crate) fn put_i128(out: &mut Vec<u8>, value: i128) {
@@ -371,7 +469,7 @@ pub(crate) fn put_digits(out: &mut Vec<u8>, value: impl itoa::Integer) {
 /// them (docs/limits).
 pub(crate) fn put_f64(out: &mut Vec<u8>, value: f64) {
     if value.is_finite() {
-        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+        put_short(out, zmij::Buffer::new().format_finite(value).as_bytes());
     } else {
         out.extend_from_slice(b"null");
     }
@@ -381,7 +479,7 @@ pub(crate) fn put_f64(out: &mut Vec<u8>, value: f64) {
 #[cfg(all(tracing_unstable, feature = "valuable"))]
 pub(crate) fn put_f32(out: &mut Vec<u8>, value: f32) {
     if value.is_finite() {
-        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+        put_short(out, zmij::Buffer::new().format_finite(value).as_bytes());
     } else {
         out.extend_from_slice(b"null");
     }

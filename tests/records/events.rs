@@ -28,7 +28,7 @@ fn an_event_is_exactly_this_line() {
     assert_eq!(
         event.to_string(),
         format!(
-            r#"{{"_time":"{time}","level":"info","target":"shop","message":"hello world","trace_id":"{trace}","span_id":"{span}","attributes":{{"answer":42,"who":"me"}},"resource.host.name":"h","resource.process.pid":7,"service.instance.id":"i","service.name":"test"}}"#
+            r#"{{"_time":"{time}","level":"info","target":"shop","trace_id":"{trace}","span_id":"{span}","message":"hello world","attributes":{{"answer":42,"who":"me"}},"resource.host.name":"h","resource.process.pid":7,"service.instance.id":"i","service.name":"test"}}"#
         )
     );
     assert_eq!(event.dataset(), "main");
