@@ -8,6 +8,8 @@
 //! the pauses: the endpoint sets the pace then. `--alone` flushes after each burst, so that the calling thread is timed
 //! while nobody else works: what the code costs, without what it costs to share two processors.
 
+mod workloads;
+
 use std::hint::black_box;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
@@ -16,55 +18,17 @@ use std::time::{Duration, Instant};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
-use tracing::{Span, info, info_span};
+use tracing::Span;
 use tracing_subscriber::prelude::*;
 
-const SUBJECTS: [&str; 4] = ["registry", "fmt-json", "opentelemetry", "axiom"];
-type Operation = fn(u64);
+use workloads::WORKLOADS;
 
-const OPERATIONS: [(&str, Operation); 4] = [
-    ("event", event),
-    ("event in 3 spans", event),
-    ("span", span),
-    ("request", request),
-];
+const SUBJECTS: [&str; 4] = ["registry", "fmt-json", "opentelemetry", "axiom"];
 const BURST: u64 = 200;
 const PAUSE: Duration = Duration::from_millis(4);
 const BURSTS: u64 = 250;
 /// Each subject runs this often; the median is printed.
 const ROUNDS: usize = 3;
-
-fn event(seq: u64) {
-    info!(
-        seq,
-        path = "/api/v1/customers/4711/orders",
-        latency_ms = seq as f64 * 0.137,
-        cached = seq.is_multiple_of(3),
-        bytes = 4096_u64,
-        method = "GET",
-        "request served"
-    );
-}
-
-fn span(seq: u64) {
-    let _span = info_span!("query", seq, table = "orders", cached = false).entered();
-}
-
-fn request(seq: u64) {
-    let root = info_span!(
-        "request",
-        seq,
-        path = "/api/v1/orders",
-        status = tracing::field::Empty
-    );
-    let _root = root.enter();
-    event(seq);
-    {
-        let _child = info_span!("query", seq, table = "orders").entered();
-        event(seq);
-    }
-    root.record("status", 200);
-}
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Mode {
@@ -123,7 +87,7 @@ fn compare(mode: Mode) {
         .read_line(&mut url)
         .unwrap();
     let mut results: Vec<Vec<Vec<[f64; 4]>>> =
-        vec![vec![Vec::new(); OPERATIONS.len()]; SUBJECTS.len()];
+        vec![vec![Vec::new(); WORKLOADS.len()]; SUBJECTS.len()];
     for _ in 0..ROUNDS {
         for (subject, results) in SUBJECTS.iter().zip(&mut results) {
             let mut command = Command::new(&program);
@@ -149,8 +113,8 @@ fn compare(mode: Mode) {
     print!("{:<18}", "");
     SUBJECTS.iter().for_each(|subject| print!("{subject:>30}"));
     println!();
-    for (at, (name, _)) in OPERATIONS.iter().enumerate() {
-        print!("{name:<18}");
+    for (at, workload) in WORKLOADS.iter().enumerate() {
+        print!("{:<18}", workload.name);
         for results in &results {
             let [mean, p99, p999, allocations] = median(&results[at]);
             print!(
@@ -216,11 +180,9 @@ fn measure(subject: &str, url: &str, mode: Mode) {
         other => panic!("no subject {other}"),
     }
     let mut out = io::stdout().lock();
-    for (name, operation) in OPERATIONS {
-        let spans = if name == "event in 3 spans" { 3 } else { 0 };
-        let entered: Vec<_> = (0..spans)
-            .map(|depth| info_span!("outer", depth, customer = 4711_u64, region = "eu").entered())
-            .collect();
+    for workload in WORKLOADS {
+        let operation = workload.operation;
+        let entered = workload.surroundings();
         let rest = |since: Instant| match (mode, &guard) {
             (Mode::Tight, _) => {}
             (Mode::Alone, Some(guard)) => drop(guard.flush(Duration::from_secs(10))),
@@ -241,7 +203,7 @@ fn measure(subject: &str, url: &str, mode: Mode) {
 }
 
 /// Whole bursts are timed, so that the clock costs nothing.
-fn mean(operation: Operation, rest: impl Fn(Instant)) -> f64 {
+fn mean(operation: fn(u64), rest: impl Fn(Instant)) -> f64 {
     let mut spent = Duration::ZERO;
     for burst in 0..2 * BURSTS {
         let start = Instant::now();
@@ -256,7 +218,7 @@ fn mean(operation: Operation, rest: impl Fn(Instant)) -> f64 {
 }
 
 /// Each operation is timed; the clock's own cost, about 20 to 40 ns, is in the figures of all subjects.
-fn percentiles(operation: Operation, rest: impl Fn(Instant)) -> [f64; 2] {
+fn percentiles(operation: fn(u64), rest: impl Fn(Instant)) -> [f64; 2] {
     let mut times = Vec::with_capacity((BURSTS * BURST) as usize);
     for _ in 0..BURSTS {
         let burst = Instant::now();

@@ -3,6 +3,8 @@
 #[path = "common/mod.rs"]
 #[expect(dead_code, reason = "the other binaries need the rest")]
 mod common;
+#[path = "../benches/workloads/mod.rs"]
+mod workloads;
 
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use tracing::{error, info, info_span};
 use tracing_subscriber::{prelude::*, registry};
 
 use common::{LONG, Run};
+use workloads::WORKLOADS;
 
 /// Enough for several chunks of the queue, and not so many that the worker takes any before it is asked to.
 const MANY: u64 = 2_000;
@@ -119,4 +122,26 @@ fn a_value_recorded_later_allocates_nothing() {
         span.record("late", seq + 1);
     };
     assert_eq!(for_each_span(record), 0);
+}
+
+#[test]
+fn the_events_of_the_benches_allocate_nothing() {
+    let [event, event_in_spans, ..] = WORKLOADS;
+    for workload in [event, event_in_spans] {
+        let (layer, run) = Run::with(Server::builder(), quiet);
+        let allocations = with_default(registry().with(layer), || {
+            let _surroundings = workload.surroundings();
+            each(&run, workload.operation)
+        });
+        run.finish();
+        assert_eq!(allocations, 0, "{}", workload.name);
+    }
+}
+
+#[test]
+fn the_spans_of_the_benches_allocate_nothing_beyond_what_the_registry_does() {
+    let [.., span, request] = WORKLOADS;
+    for workload in [span, request] {
+        assert_eq!(for_each_span(workload.operation), 0, "{}", workload.name);
+    }
 }
