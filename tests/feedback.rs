@@ -6,74 +6,25 @@
 #[path = "common/child.rs"]
 #[expect(dead_code, reason = "the other binaries need the rest")]
 mod child;
+#[path = "common/remote.rs"]
+mod remote;
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Lines, Read};
 use std::net::TcpListener;
-use std::process::{Child, ChildStdout, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use axiom_layer::{AxiomLayer, Guard};
-use axiom_local::Server;
 use serde_json::{Map, Value};
 use tracing::{Event, Subscriber, info};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::{Layer, prelude::*};
 
+use remote::Remote;
+
 const LONG: Duration = Duration::from_secs(30);
 const TEST: &str = "only_what_the_application_does_is_recorded";
-
-/// Serves until standard input ends, then prints what arrived.
-fn serve() {
-    let server = Server::start().unwrap();
-    println!("\nLISTENING {}", server.url());
-    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
-    for event in server.all_events() {
-        println!("EVENT {event}");
-    }
-    for violation in server.violations() {
-        println!("VIOLATION {violation}");
-    }
-}
-
-struct Remote {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-    url: String,
-}
-
-impl Remote {
-    fn start() -> Self {
-        let mut child = child::command(TEST, "server")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let url = lines
-            .by_ref()
-            .find_map(|line| Some(line.unwrap().strip_prefix("LISTENING ")?.to_owned()))
-            .unwrap();
-        Self { child, lines, url }
-    }
-
-    /// Ends it; what it received.
-    fn end(mut self) -> Vec<Map<String, Value>> {
-        drop(self.child.stdin.take());
-        let mut events = Vec::new();
-        for line in self.lines {
-            let line = line.unwrap();
-            assert!(!line.starts_with("VIOLATION"), "{line}");
-            if let Some(event) = line.strip_prefix("EVENT ") {
-                events.push(serde_json::from_str(event).unwrap());
-            }
-        }
-        assert!(self.child.wait().unwrap().success());
-        events
-    }
-}
 
 fn layer(url: &str) -> (AxiomLayer, Guard) {
     axiom_layer::builder()
@@ -147,9 +98,9 @@ fn request(url: String, nowhere: String) {
 #[test]
 fn only_what_the_application_does_is_recorded() {
     if child::role().is_some() {
-        return serve();
+        return remote::serve();
     }
-    let (remote, shop) = (Remote::start(), Remote::start());
+    let (remote, shop) = (Remote::start(TEST), Remote::start(TEST));
     let nowhere = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -192,8 +143,13 @@ fn only_what_the_application_does_is_recorded() {
         .collect();
     assert!(of_ours.is_empty(), "another layer was told of our own work");
     assert!(seen.contains("application"));
-    assert_eq!(shop.end().len(), 0);
-    let arrived = remote.end();
+    assert_eq!(shop.end(), (Vec::new(), Vec::new()));
+    let (arrived, violations) = remote.end();
+    assert_eq!(violations, [""; 0]);
+    let arrived: Vec<Map<String, Value>> = arrived
+        .iter()
+        .map(|event| serde_json::from_str(event).unwrap())
+        .collect();
     assert_eq!(arrived.len() as u64, stats.delivered());
     let mut targets = HashSet::new();
     for record in &arrived {

@@ -6,62 +6,22 @@
 
 #[path = "common/child.rs"]
 mod child;
+#[path = "common/remote.rs"]
+mod remote;
 
-use std::io::{BufRead, BufReader, Lines, Read};
-use std::process::{Child, ChildStdout, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axiom_layer::Guard;
-use axiom_local::Server;
 use tracing::{Event, Metadata, Subscriber, info};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::{Layer, prelude::*};
 
+use remote::Remote;
+
 const LONG: Duration = Duration::from_secs(30);
-
-/// Serves until standard input ends, then prints what arrived.
-fn serve() {
-    let server = Server::start().unwrap();
-    println!("\nLISTENING {}", server.url());
-    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
-    for event in server.all_events() {
-        println!("EVENT {event}");
-    }
-}
-
-struct Remote {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-    url: String,
-}
-
-impl Remote {
-    fn start(test: &str) -> Self {
-        let mut child = child::command(test, "server")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let url = lines
-            .by_ref()
-            .find_map(|line| Some(line.unwrap().strip_prefix("LISTENING ")?.to_owned()))
-            .unwrap();
-        Self { child, lines, url }
-    }
-
-    /// Ends it; the records that it received, as lines.
-    fn end(mut self) -> Vec<String> {
-        drop(self.child.stdin.take());
-        let lines = self.lines.map(Result::unwrap);
-        let events = lines.filter(|line| line.starts_with("EVENT ")).collect();
-        assert!(self.child.wait().unwrap().success());
-        events
-    }
-}
 
 fn builder(url: &str) -> axiom_layer::Builder {
     axiom_layer::builder()
@@ -120,8 +80,8 @@ fn ten_of_ten(test: &str, first: impl FnOnce(&str, &Guard)) {
         ten_requests(&shop.url);
     });
     guard.shutdown(LONG).unwrap();
-    let arrived = remote.end();
-    let connecting = |line: &&String| line.contains("connecting to ");
+    let (arrived, _) = remote.end();
+    let connecting = |event: &&String| event.contains("connecting to ");
     assert_eq!(arrived.iter().filter(connecting).count(), 10, "{arrived:?}");
     assert!(seen.events.load(Ordering::Relaxed) >= 10);
     shop.end();
@@ -130,7 +90,7 @@ fn ten_of_ten(test: &str, first: impl FnOnce(&str, &Guard)) {
 /// Runs a test in a process of its own, in which it may start servers.
 fn alone(test: &str, run: impl FnOnce(&str)) {
     match child::role().as_deref() {
-        Some("server") => serve(),
+        Some("server") => remote::serve(),
         Some(_) => run(test),
         None => {
             child::succeeded(&child::command(test, "test").output().unwrap());
@@ -193,7 +153,7 @@ fn a_global_subscriber_that_comes_later_is_asked_no_more_than_without_us() {
             assert_eq!(seen.asked.load(Ordering::Relaxed), asked);
             global_guard.shutdown(LONG).unwrap();
             drop(scoped_guard);
-            assert_eq!(remote.end().len(), 12);
+            assert_eq!(remote.end().0.len(), 12);
         },
     );
 }

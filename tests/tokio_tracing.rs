@@ -7,30 +7,21 @@
 #[path = "common/child.rs"]
 #[expect(dead_code, reason = "the other binaries need the rest")]
 mod child;
+#[path = "common/remote.rs"]
+mod remote;
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axiom_local::Server;
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Subscriber, info};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::{Layer, prelude::*};
 
+use remote::Remote;
+
 const LONG: Duration = Duration::from_secs(30);
 const TEST: &str = "one_record_stays_one_record_and_nothing_is_lost";
-
-/// Serves until standard input ends, then prints what arrived.
-fn serve() {
-    let server = Server::start().unwrap();
-    println!("\nLISTENING {}", server.url());
-    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
-    for event in server.all_events() {
-        println!("EVENT {event}");
-    }
-}
 
 /// Another layer: the targets of what it saw.
 #[derive(Clone, Default)]
@@ -51,24 +42,14 @@ impl<S: Subscriber> Layer<S> for Seen {
 #[test]
 fn one_record_stays_one_record_and_nothing_is_lost() {
     if child::role().is_some() {
-        return serve();
+        return remote::serve();
     }
-    let mut server = child::command(TEST, "server")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
-    let url = lines
-        .by_ref()
-        .find_map(|line| Some(line.unwrap().strip_prefix("LISTENING ")?.to_owned()))
-        .unwrap();
-
+    let server = Remote::start(TEST);
     let build = || {
         axiom_layer::builder()
             .token("xaat-any")
             .dataset("main")
-            .url(&url)
+            .url(&server.url)
             .flush_interval(Duration::from_millis(5))
             .diagnostics(false)
             .build()
@@ -99,8 +80,5 @@ fn one_record_stays_one_record_and_nothing_is_lost() {
     let is_on = seen.0.lock().unwrap().iter().any(of_tokio);
     assert_eq!(is_on, cfg!(tokio_unstable));
 
-    drop(server.stdin.take());
-    let arrived = lines.filter(|line| line.as_ref().unwrap().starts_with("EVENT "));
-    assert_eq!(arrived.count(), 1);
-    assert!(server.wait().unwrap().success());
+    assert_eq!(server.end().0.len(), 1);
 }

@@ -7,7 +7,7 @@ use axiom_layer::{Cause, Compression, DropReason};
 use axiom_local::Fault;
 use serde_json::json;
 
-use crate::common::{GRACE, LONG, Program, server, timed};
+use crate::common::{LONG, Program, server, timed};
 use crate::endpoints::Gate;
 
 #[test]
@@ -171,10 +171,10 @@ fn an_endpoint_that_finds_everything_too_large_costs_no_record_and_few_requests(
     assert!(said.effect().contains("10000 records wait"), "{said}");
     assert!(server.requests_seen() <= 2 * 14, "a pause after halving");
     let (error, took) = timed(|| program.flush().unwrap_err());
-    assert!(error.is_blocked() && took < GRACE, "{error} {took:?}");
+    assert!(error.is_blocked() && took < LONG / 2, "{error} {took:?}");
     assert_eq!(program.stats().dropped(), 0);
     let (error, took) = timed(|| program.guard.shutdown(LONG).unwrap_err());
-    assert!(took < GRACE, "{took:?}");
+    assert!(took < LONG / 2, "{took:?}");
     assert_eq!(error.stats().dropped_for(DropReason::Refused), 10_000);
     program.audit(&[&server]);
 }

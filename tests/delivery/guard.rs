@@ -13,12 +13,10 @@ use tracing::Dispatch;
 use tracing_subscriber::prelude::*;
 
 use crate::audit::{Held, account};
-use crate::common::{GRACE, LONG, Program, builder, server, timed};
+use crate::common::{LONG, Program, builder, server, timed};
+use crate::work;
 
 const EVENTS: u64 = 1_000;
-
-/// The default of `shutdown_timeout`.
-const DEADLINE: Duration = Duration::from_secs(5);
 
 /// A program whose guard lives apart from it, so that it can be dropped by itself.
 struct Parts {
@@ -30,7 +28,9 @@ impl Parts {
     /// With records that nothing but the end makes leave.
     fn recorded() -> Self {
         let server = server();
-        let program = Program::slow(server.url());
+        let options =
+            |builder: axiom_layer::Builder| builder.flush_interval(LONG).shutdown_timeout(LONG);
+        let program = Program::with(server.url(), options);
         program.record(0..EVENTS);
         Self { server, program }
     }
@@ -42,7 +42,7 @@ impl Parts {
         assert_eq!((stats.recorded(), stats.delivered()), (EVENTS, 0));
         let Program { guard, .. } = program;
         let (value, took) = timed(|| end(guard));
-        assert!(took < DEADLINE, "{took:?}");
+        assert!(took < LONG / 2, "{took:?}");
         assert_eq!(server.ingested(), EVENTS);
         assert_eq!(Held::by(&server).distinct(), EVENTS);
         value
@@ -163,11 +163,11 @@ fn in_a_static_shut_down_twice() {
     let server = server();
     let program = PROGRAM.get_or_init(|| Program::slow(server.url()));
     program.record(0..EVENTS);
-    let first = program.guard.shutdown(DEADLINE).unwrap();
+    let first = program.guard.shutdown(LONG).unwrap();
     assert_eq!(first.delivered(), EVENTS);
-    let (second, took) = timed(|| program.guard.shutdown(DEADLINE));
+    let (second, took) = timed(|| program.guard.shutdown(LONG));
     assert_eq!(second.unwrap(), first);
-    assert!(took < GRACE, "{took:?}");
+    assert!(took < LONG / 2, "{took:?}");
     account(&program.stats(), EVENTS, &[Held::by(&server)]);
 }
 
@@ -180,8 +180,8 @@ fn shut_down_from_several_threads_at_once() {
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    let (stats, took) = timed(|| program.guard.shutdown(DEADLINE).unwrap());
-                    assert!(took < DEADLINE, "{took:?}");
+                    let (stats, took) = timed(|| program.guard.shutdown(LONG).unwrap());
+                    assert!(took < LONG / 2, "{took:?}");
                     assert_eq!(stats.delivered(), EVENTS);
                 });
             }
@@ -233,10 +233,13 @@ fn what_comes_after_the_shutdown_is_counted_and_nothing_waits_for_it() {
     let server = server();
     let program = Program::new(server.url());
     program.record(0..EVENTS);
-    program.guard.shutdown(DEADLINE).unwrap();
-    let ((), took) = timed(|| program.record(EVENTS..EVENTS + 100));
-    assert!(took < GRACE, "{took:?}");
-    let error = program.guard.flush(DEADLINE).unwrap_err();
+    program.guard.shutdown(LONG).unwrap();
+    let before = work::waits();
+    program.record(EVENTS..EVENTS + 100);
+    // Now and then a thread waits for something else, such as the kernel's lock on memory.
+    let waits = work::waits() - before;
+    assert!(waits < 10, "100 records waited {waits} times");
+    let error = program.guard.flush(LONG).unwrap_err();
     assert!(error.is_closed(), "{error}");
     let account = program.finish(&server);
     assert_eq!(account.dropped(DropReason::AfterShutdown), 100);
@@ -253,7 +256,7 @@ fn records_that_race_with_the_shutdown_are_delivered_or_counted() {
                 let program = &program;
                 scope.spawn(move || program.record(thread * 500..(thread + 1) * 500));
             }
-            drop(program.guard.shutdown(DEADLINE));
+            drop(program.guard.shutdown(LONG));
         });
         let account = program.audit(&[&server]);
         // Some had been let in when the queue was closed, and came too late all the same.
@@ -317,7 +320,8 @@ fn in_a_hook(use_it: impl Fn(Guard) + Send + Sync + 'static) -> Duration {
             }
         }
     };
-    let (layer, real) = builder(server.url()).on_diagnostic(hook).build().unwrap();
+    let builder = builder(server.url()).shutdown_timeout(LONG);
+    let (layer, real) = builder.on_diagnostic(hook).build().unwrap();
     let mut guard = guard.lock().unwrap();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         (0..EVENTS).for_each(|seq| tracing::info!(seq, "step"));
@@ -332,7 +336,7 @@ fn in_a_hook(use_it: impl Fn(Guard) + Send + Sync + 'static) -> Duration {
 #[test]
 fn a_guard_that_a_diagnostics_hook_drops_delivers_everything() {
     let took = in_a_hook(drop);
-    assert!(took < GRACE, "{took:?}");
+    assert!(took < LONG / 2, "{took:?}");
 }
 
 #[test]
@@ -346,6 +350,6 @@ fn a_diagnostics_hook_that_flushes_or_shuts_down_holds_up_no_delivery() {
             assert!(error.is_timeout(), "{error}");
             std::mem::forget(guard);
         });
-        assert!(took < GRACE, "{took:?}");
+        assert!(took < LONG / 2, "{took:?}");
     }
 }

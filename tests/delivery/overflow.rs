@@ -8,7 +8,7 @@ use axiom_layer::{Cause, DropReason, Overflow};
 use axiom_local::{Fault, Server};
 use tracing::dispatcher::with_default;
 
-use crate::common::{GRACE, LONG, Program, server, timed};
+use crate::common::{LONG, Program, SLACK, server, timed};
 use crate::process::{alone, switches};
 use crate::work;
 
@@ -53,7 +53,10 @@ fn a_full_queue_drops_the_newest_counts_each_and_never_waits() {
     let ((), took) = timed(|| from_8_threads(&program));
     let stats = program.stats();
     println!("40,000 events from 8 threads into a full queue took {took:?}: {stats}");
-    assert!(took < TIMEOUT, "somebody waited for the endpoint: {took:?}");
+    assert!(
+        took < LONG / 2,
+        "somebody waited for the endpoint: {took:?}"
+    );
     let dropped = stats.dropped_for(DropReason::QueueFull);
     assert_eq!((stats.dropped(), stats.delivered()), (dropped, 0));
     assert!(dropped > 20_000, "{stats}");
@@ -138,7 +141,10 @@ fn dropping_the_newest_keeps_the_first() {
 fn dropping_the_oldest_keeps_the_newest_and_counts_the_others() {
     let (server, program) = stalled(Overflow::DropOldest);
     let ((), took) = timed(|| program.record_with(0..40_000, TEXT));
-    assert!(took < TIMEOUT, "somebody waited for the endpoint: {took:?}");
+    assert!(
+        took < LONG / 2,
+        "somebody waited for the endpoint: {took:?}"
+    );
     heal(&server, &program);
     let account = program.finish(&server);
     let evicted = account.dropped(DropReason::Evicted);
@@ -163,7 +169,10 @@ fn dropping_the_oldest_keeps_the_newest_and_counts_the_others() {
 fn dropping_the_oldest_from_8_threads_counts_each() {
     let (server, program) = stalled(Overflow::DropOldest);
     let ((), took) = timed(|| from_8_threads(&program));
-    assert!(took < TIMEOUT, "somebody waited for the endpoint: {took:?}");
+    assert!(
+        took < LONG / 2,
+        "somebody waited for the endpoint: {took:?}"
+    );
     program.record_with(40_000..40_100, TEXT);
     heal(&server, &program);
     let account = program.finish(&server);
@@ -214,7 +223,7 @@ fn blocking_gives_up_after_its_timeout_and_counts_the_record() {
         seq += 1;
     }
     let ((), took) = timed(|| program.record_with(seq..seq + 5, TEXT));
-    assert!((5 * WAIT..5 * WAIT + GRACE).contains(&took), "{took:?}");
+    assert!((5 * WAIT..5 * WAIT + SLACK).contains(&took), "{took:?}");
     assert_eq!(program.stats().dropped_for(DropReason::QueueFull), 6);
     heal(&server, &program);
     let account = program.finish(&server);
@@ -236,7 +245,7 @@ fn a_shutdown_frees_those_who_wait_for_room() {
         assert!(server.wait_until(LONG, |server| server.requests_seen() > 0));
         // All of them wait by now, or will come to a queue that is closed.
         let ((), took) = timed(|| drop(program.guard.shutdown(Duration::from_millis(300))));
-        assert!(took < Duration::from_millis(300) + GRACE, "{took:?}");
+        assert!(took < Duration::from_millis(300) + SLACK, "{took:?}");
         for _ in 0..4 {
             ended.recv_timeout(LONG / 2).unwrap();
         }

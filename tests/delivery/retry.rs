@@ -168,10 +168,11 @@ fn a_retry_timeout_that_is_over_at_once_does_not_make_it_hurry() {
             .batch_max_events(10)
     });
     program.record(0..10_000);
-    // A thousand batches, none of which is tried twice: without a pause they would be gone by then.
-    let many = 100;
-    let soon = Duration::from_secs(1);
-    assert!(!server.wait_until(soon, |server| server.requests_seen() > many));
+    // Batches, none of which is tried twice: two together, and then one after each wait, of which none is shorter than 20 ms.
+    assert!(server.wait_until(LONG, |server| server.requests_seen() >= 5));
+    let requests = server.requests();
+    let took = requests[4].received_at - requests[2].received_at;
+    assert!(took >= 2 * Duration::from_millis(20), "{took:?}");
     drop(program.guard.shutdown(Duration::from_millis(100)));
     program.audit(&[&server]);
 }

@@ -3,14 +3,15 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axiom_layer::{Cause, Compression, DropReason};
 use axiom_local::{Fault, Server};
 use tracing::dispatcher::with_default;
 
-use crate::common::{GRACE, LONG, Program, server, timed};
+use crate::common::{LONG, Program, SLACK, server, timed};
 use crate::endpoints::{FullBacklog, Gate};
+use crate::work;
 
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
@@ -20,8 +21,8 @@ fn ends_in_time(name: &str, program: &Program) {
     program.push();
     let (error, took) = timed(|| program.guard.shutdown(SHUTDOWN).unwrap_err());
     println!("{name}: shutdown(5 s) took {took:?}: {error}");
-    assert!(took < SHUTDOWN + GRACE, "{name}: {took:?}");
-    assert!(took > SHUTDOWN - GRACE, "{name}: gave up after {took:?}");
+    assert!(took < SHUTDOWN + SLACK, "{name}: {took:?}");
+    assert!(took >= SHUTDOWN, "{name}: gave up after {took:?}");
     assert!(error.is_lost(), "{name}: {error}");
     assert!(
         error.to_string().contains("shutdown 1000"),
@@ -121,7 +122,8 @@ fn dropping_the_guard_takes_no_longer_than_the_shutdown_timeout() {
     assert!(server.wait_until(LONG, |server| server.requests_seen() > 0));
     let Program { guard, .. } = program;
     let ((), took) = timed(|| drop(guard));
-    assert!(took < timeout + GRACE, "{took:?}");
+    // Of the default of five seconds nine tenths are left for a busy machine.
+    assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
 #[test]
@@ -148,10 +150,8 @@ fn an_attempt_ends_at_its_timeout_and_the_next_one_delivers() {
                 let requests = server.requests();
                 let gap = requests[1].received_at - requests[0].received_at;
                 println!("{fault:?}: the next attempt after {gap:?}");
-                // The server's clock starts when the head of a request is in, the timeout's before; and the flush
-                // that follows the report does not wait for the backoff.
-                let slack = Duration::from_millis(450);
-                assert!((TIMEOUT - slack..TIMEOUT + slack).contains(&gap), "{gap:?}");
+                // Not after the 30 seconds that are the default.
+                assert!(requests.len() == 2 && gap < LONG / 2, "{gap:?}");
                 assert_eq!(program.finish(&server).lost(), 0);
             });
         }
@@ -166,52 +166,42 @@ fn a_connection_that_does_not_come_about_ends_at_the_request_timeout() {
     program.record(0..1_000);
     let (said, took) = timed(|| program.said.wait_for(Cause::Unreachable));
     println!("SYN dropped: after {took:?}: {said}");
-    assert!(took < timeout + GRACE, "{took:?}");
+    // A connection may take ten seconds where the request has the time for it.
+    assert!(took < timeout + SLACK, "{took:?}");
     assert!(!program.flush_within(Duration::from_millis(100)));
     drop(program.guard.shutdown(Duration::from_millis(100)));
     assert_eq!(program.audit(&[]).dropped(DropReason::Shutdown), 1_000);
 }
 
-/// The median and the 99th percentile of one event's cost, in bursts with pauses for the worker.
-fn cost(program: &Program) -> (Duration, Duration) {
-    let mut costs = Vec::new();
-    for _ in 0..100 {
-        for _ in 0..100 {
-            let seq = program.recorded();
-            let start = Instant::now();
-            program.record(seq..seq + 1);
-            costs.push(start.elapsed());
+/// How often this thread waits and allocates for 10,000 events, in bursts with pauses for the worker.
+fn cost(program: &Program) -> (u64, u64) {
+    let before = work::waits();
+    let counted = allocation_counter::measure(|| {
+        for burst in 10..110 {
+            program.record(burst * 100..(burst + 1) * 100);
+            thread::yield_now();
         }
-        thread::yield_now();
-    }
-    costs.sort_unstable();
-    (costs[costs.len() / 2], costs[costs.len() * 99 / 100])
+    });
+    (work::waits() - before, counted.count_total)
 }
 
 #[test]
 fn the_application_does_not_notice_an_endpoint_that_stalls() {
-    // Other tests share the processors: the best of a few rounds of each, in turn.
-    let mut best = [(Duration::MAX, Duration::MAX); 2];
-    for _ in 0..3 {
-        for (stalls, best) in best.iter_mut().enumerate() {
-            let server = server();
-            server.always((stalls == 1).then(Fault::hang));
-            let program = Program::new(server.url());
-            let (median, p99) = cost(&program);
-            *best = (best.0.min(median), best.1.min(p99));
-            let patience = [LONG, Duration::from_millis(200)][stalls];
-            drop(program.guard.shutdown(patience));
-            program.audit(&[&server]);
-        }
+    for fault in [None, Some(Fault::hang())] {
+        let server = server();
+        server.always(fault.clone());
+        let program = Program::new(server.url());
+        // The endpoint has these, and the worker waits for its answer.
+        program.record(0..1_000);
+        program.push();
+        assert!(server.wait_until(LONG, |server| server.requests_seen() > 0));
+        let (waits, allocations) = cost(&program);
+        println!("10,000 events, {fault:?}: {waits} waits, {allocations} allocations");
+        // For memory: what stalls is kept, which takes room.
+        assert!(waits < 100, "{waits} waits");
+        assert!(allocations < 1_000, "{allocations} allocations");
+        let patience = fault.map_or(LONG, |_| Duration::from_millis(200));
+        drop(program.guard.shutdown(patience));
+        program.audit(&[&server]);
     }
-    let [healthy, stalled] = best;
-    println!("an event's median and p99: {healthy:?} healthy, {stalled:?} stalled");
-    assert!(
-        stalled.0 <= healthy.0.mul_f64(1.5),
-        "{healthy:?} {stalled:?}"
-    );
-    assert!(
-        stalled.1 <= healthy.1.mul_f64(2.0),
-        "{healthy:?} {stalled:?}"
-    );
 }

@@ -19,7 +19,7 @@ pub(crate) const NOWHERE: &str =
 pub(crate) const SHORT: Duration = Duration::from_secs(3);
 
 /// What a busy machine may add to a deadline.
-const SLACK: Duration = Duration::from_millis(500);
+const SLACK: Duration = Duration::from_secs(5);
 
 pub(crate) fn builder(url: &str) -> Builder {
     axiom_layer::builder()

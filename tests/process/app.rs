@@ -11,8 +11,12 @@ use std::time::{Duration, Instant};
 use axiom_local::Server;
 use serde_json::Value;
 
-/// Longer than anything that goes well takes on a busy machine.
+/// Longer than anything that goes well takes on a busy machine. The application's own deadlines are twice as long, if a test does
+/// not set one: whoever waits for one of them is late here.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a busy machine may add to a deadline that a test sets: the alternative is longer still.
+pub(crate) const SLACK: Duration = Duration::from_secs(5);
 
 /// What the application sends to.
 pub(crate) const DATASET: &str = "logs";
@@ -177,7 +181,7 @@ impl App {
         signal(self.id(), name);
     }
 
-    /// Waits for the end, and for the end of its output.
+    /// Waits for the end, and for the end of its output: [`PATIENCE`] at the most.
     pub(crate) fn end(mut self) -> Ended {
         let start = Instant::now();
         let deadline = start + PATIENCE;

@@ -2,15 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axiom_local::{Fault, Server};
 
-use crate::app::{App, Ended, assert_holds, built, server};
-
-/// The shutdown timeout of two seconds, and what a busy machine adds to it: less than another two.
-#[cfg(unix)]
-const DEADLINE: Duration = Duration::from_millis(3_500);
+use crate::app::{App, Ended, SLACK, assert_holds, built, server};
 
 fn hooks_that_ran(ended: &Ended) -> Vec<&str> {
     ended
@@ -49,16 +45,18 @@ fn a_panic_in_a_thread_or_a_task_is_survived_and_loses_nothing() {
 #[test]
 fn panics_that_are_caught_do_not_ask_for_a_request_each() {
     let server = server();
-    let ended = App::start(&server, "panic where=often guard=kept hooks").end();
+    let start = Instant::now();
+    let ended = App::start(&server, "panic where=often panics=5000 guard=kept hooks").end();
+    let seconds = start.elapsed().as_secs();
     ended.assert_ended_well();
-    let panics = hooks_that_ran(&ended).len() as u64;
+    assert_eq!(hooks_that_ran(&ended).len(), 5_000);
+    assert_eq!(server.ingested(), 1_000 + 5_000);
+    // One each second, and one when a batch is full.
     let requests = server.requests_seen();
-    println!("{panics} panics, {requests} requests");
-    assert_eq!(server.ingested(), 1_000 + panics);
-    // Each second, and when a batch is full.
+    println!("5,000 panics in {seconds} s, {requests} requests");
     assert!(
-        requests < 10 + panics / 2_000,
-        "{requests} requests for {panics} panics"
+        requests <= seconds + 8,
+        "{requests} requests in {seconds} s"
     );
 }
 
@@ -95,11 +93,16 @@ fn a_panic_that_may_not_unwind_aborts_but_loses_nothing_with_the_hooks() {
 #[test]
 fn an_abort_loses_nothing_with_the_hooks() {
     use std::os::unix::process::ExitStatusExt;
-    for place in ["abort", "abort-in-thread", "overflow"] {
+    for (place, deadline) in [
+        ("abort", ""),
+        ("abort-in-thread", ""),
+        // What was recorded arrives at once, but the process ends at its deadline.
+        ("overflow", "shutdown_ms=2000"),
+    ] {
         let server = server();
-        let ended = App::start(&server, &format!("panic hooks where={place}")).end();
+        let words = format!("panic hooks where={place} {deadline}");
+        let ended = App::start(&server, &words).end();
         assert_eq!(ended.status.signal(), Some(6), "{place}: {}", ended.stderr);
-        assert!(ended.took < DEADLINE, "{place}: {:?}", ended.took);
         assert_holds(&server, 0..1_000);
     }
 }
@@ -108,14 +111,21 @@ fn an_abort_loses_nothing_with_the_hooks() {
 #[test]
 fn an_abort_takes_no_longer_than_the_deadline_when_the_endpoint_hangs() {
     use std::os::unix::process::ExitStatusExt;
-    for place in ["abort", "extern"] {
-        let server = server();
-        server.always(Some(Fault::hang()));
-        let ended = App::start(&server, &format!("panic hooks where={place}")).end();
-        assert_eq!(ended.status.signal(), Some(6), "{place}: {}", ended.stderr);
-        // The hook of a panic that ends in an abort has waited already.
-        assert!(ended.took < DEADLINE, "{place}: {:?}", ended.took);
-    }
+    const DEADLINE: Duration = Duration::from_secs(6);
+    std::thread::scope(|scope| {
+        for place in ["abort", "extern"] {
+            scope.spawn(move || {
+                let server = server();
+                server.always(Some(Fault::hang()));
+                let words = format!("panic hooks where={place} shutdown_ms=6000");
+                let ended = App::start(&server, &words).end();
+                assert_eq!(ended.status.signal(), Some(6), "{place}: {}", ended.stderr);
+                // Once: the hook of a panic that ends in an abort has waited already.
+                let took = ended.took;
+                assert!(took < DEADLINE + SLACK, "{place}: {took:?}");
+            });
+        }
+    });
 }
 
 #[test]
@@ -175,9 +185,8 @@ fn a_panic_where_panics_abort_loses_nothing_with_the_hooks() {
     };
     for place in ["main", "thread"] {
         let server = server();
-        let ended = run(&server, &format!("{place} hooks"));
+        run(&server, &format!("{place} hooks"));
         assert_holds(&server, 0..1_001);
-        assert!(ended.took < Duration::from_secs(2), "{:?}", ended.took);
     }
     // The panic itself is a record, too.
     let recording = server();
@@ -192,12 +201,8 @@ fn a_panic_where_panics_abort_loses_nothing_with_the_hooks() {
     // Within its deadline, too.
     let hanging = server();
     hanging.always(Some(Fault::hang()));
-    let ended = run(&hanging, "main hooks");
-    assert!(
-        ended.took < Duration::from_millis(2_500),
-        "{:?}",
-        ended.took
-    );
+    let took = run(&hanging, "main hooks hurried").took;
+    assert!(took < Duration::from_secs(2) + SLACK, "{took:?}");
     // An abort runs nothing of ours, so that there the loss can not be said.
     let without = server();
     run(&without, "main");

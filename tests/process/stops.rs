@@ -1,6 +1,6 @@
 //! A process that is killed, and one that is frozen for a while.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axiom_local::Server;
 use serde_json::Value;
@@ -39,10 +39,30 @@ fn what_was_delivered_before_a_kill_is_whole_and_once() {
     assert_eq!(server.violations(), []);
 }
 
-/// How long the process is frozen: what matters is that timers and connections are from before.
-fn freeze() -> Duration {
-    let seconds = std::env::var("AXIOM_LAYER_FREEZE_SECONDS").ok();
-    Duration::from_secs(seconds.map_or(1, |text| text.parse().unwrap()))
+/// Waits until the process is frozen, which it was told to be, or for as long as is asked for: what matters is that timers and
+/// connections are from before.
+fn freeze(app: &App) {
+    if let Ok(seconds) = std::env::var("AXIOM_LAYER_FREEZE_SECONDS") {
+        return std::thread::sleep(Duration::from_secs(seconds.parse().unwrap()));
+    }
+    let start = Instant::now();
+    while !is_stopped(app.id()) {
+        assert!(start.elapsed() < PATIENCE, "it goes on");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether each of its threads is. Where the system does not tell, it had a second.
+fn is_stopped(process: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else {
+        std::thread::sleep(Duration::from_secs(1));
+        return true;
+    };
+    threads.flatten().all(|thread| {
+        // One that ended meanwhile does nothing either. The name before the state may hold anything.
+        let stat = std::fs::read_to_string(thread.path().join("stat"));
+        stat.is_ok_and(|stat| stat.rsplit_once(") ").unwrap().1.starts_with('T'))
+    })
 }
 
 /// Flushes; the ledger after it.
@@ -59,7 +79,7 @@ fn a_flush_after_a_freeze_takes_one_round_trip() {
     flush(&mut app);
     flush(&mut app);
     app.signal("STOP");
-    std::thread::sleep(freeze());
+    freeze(&app);
     app.signal("CONT");
     let ledger = flush(&mut app);
     assert_eq!(
@@ -85,7 +105,7 @@ fn a_connection_that_was_closed_during_a_freeze_costs_no_record() {
     // Closes all connections; its successor has the same address.
     drop(first);
     let second = Server::builder().port(port).start().unwrap();
-    std::thread::sleep(freeze());
+    freeze(&app);
     app.signal("CONT");
     let ledger = flush(&mut app);
     assert_eq!(ledger["delivered"], 200);

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use axiom_layer::Guard;
 
-use crate::{Wanted, build, builder, ledger, record, say, start};
+use crate::{LONG, Wanted, build, builder, ledger, record, say, start};
 
 /// As in an application that has nowhere else to put it.
 static GUARD: OnceLock<Guard> = OnceLock::new();
@@ -36,7 +36,7 @@ pub(crate) fn run(wanted: &Wanted) {
         }
         "shut" => {
             let stats = guard
-                .shutdown(std::time::Duration::from_secs(2))
+                .shutdown(LONG)
                 .unwrap_or_else(|error| error.stats().clone());
             say(ledger("main", &stats));
             Some(guard)

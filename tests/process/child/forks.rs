@@ -7,7 +7,7 @@ use std::time::Duration;
 use axiom_layer::Guard;
 use tracing_subscriber::prelude::*;
 
-use crate::{Wanted, build, hear, ledger, record, say, start, wait_for_the_end};
+use crate::{LONG, Wanted, build, hear, ledger, record, say, start, wait_for_the_end};
 
 /// Runs `child` in a forked process, which then ends by `process::exit(0)`. The id of the process.
 fn fork(child: impl FnOnce()) -> i32 {
@@ -38,14 +38,14 @@ fn spans(seqs: std::ops::Range<u64>) {
 
 fn shut_down(who: &str, guard: &Guard) {
     let stats = guard
-        .shutdown(Duration::from_secs(5))
+        .shutdown(LONG)
         .unwrap_or_else(|error| error.stats().clone());
     say(ledger(who, &stats));
 }
 
 fn flush(who: &str, guard: &Guard) {
     let stats = guard
-        .flush(Duration::from_secs(5))
+        .flush(LONG)
         .unwrap_or_else(|error| error.stats().clone());
     say(ledger(who, &stats));
 }
@@ -102,7 +102,7 @@ pub(crate) fn run(wanted: &Wanted) {
         }
         "lost" => {
             let receipt = |who: &str| {
-                let flushed = guard.flush(Duration::from_secs(5));
+                let flushed = guard.flush(LONG);
                 let lost = flushed.is_err_and(|error| error.is_lost());
                 say(format_args!("{who} lost some: {lost}"));
             };

@@ -2,11 +2,10 @@
 
 use std::cell::RefCell;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use axiom_layer::Guard;
 
-use crate::{Wanted, ledger, record, say, start};
+use crate::{LONG, Wanted, ledger, record, say, start};
 
 static GUARD: OnceLock<Guard> = OnceLock::new();
 
@@ -57,7 +56,7 @@ pub(crate) fn run(wanted: &Wanted) {
         LATE.with(|cell| cell.replace(Some(Recorder(42))));
     }
     if wanted.has("shut") {
-        let stats = guard.shutdown(Duration::from_secs(2)).unwrap();
+        let stats = guard.shutdown(LONG).unwrap();
         say(ledger("shutdown", &stats));
         record(100..107);
     }

@@ -37,6 +37,12 @@ impl Wanted {
             .get(key)
             .map_or(default, |text| text.parse().unwrap())
     }
+
+    fn duration(&self, key: &str, default: Duration) -> Duration {
+        self.0
+            .get(key)
+            .map_or(default, |text| Duration::from_millis(text.parse().unwrap()))
+    }
 }
 
 fn main() {
@@ -62,12 +68,15 @@ fn main() {
     }
 }
 
+/// A deadline that no test waits for.
+const LONG: Duration = Duration::from_secs(60);
+
 /// By default nothing leaves before the end, or before it is asked for.
 fn builder(wanted: &Wanted) -> Builder {
     axiom_layer::builder()
         .service_name("child")
-        .flush_interval(Duration::from_millis(wanted.number("flush_ms", 60_000)))
-        .shutdown_timeout(Duration::from_millis(wanted.number("shutdown_ms", 2_000)))
+        .flush_interval(wanted.duration("flush_ms", LONG))
+        .shutdown_timeout(wanted.duration("shutdown_ms", LONG))
         .exit_hooks(wanted.has("hooks"))
         .thread_names(wanted.has("names"))
 }

@@ -8,7 +8,7 @@ use signal_hook::consts::SIGTERM;
 use signal_hook::iterator::Signals;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{Wanted, hear, ledger, record, say, start, wait_for_the_end};
+use crate::{LONG, Wanted, hear, ledger, record, say, start, wait_for_the_end};
 
 /// What started the tests may ignore them, as a shell does for what runs in the background; a process inherits that.
 fn reset_signals() {
@@ -150,7 +150,7 @@ fn shut_down(guard: &Guard) {
     hear();
     record(1_000..1_010);
     let stats = guard
-        .shutdown(Duration::from_secs(2))
+        .shutdown(LONG)
         .unwrap_or_else(|error| error.stats().clone());
     say(ledger("main", &stats));
 }

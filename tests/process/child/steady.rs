@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Wanted, hear, ledger, record, say, start};
+use crate::{LONG, Wanted, hear, ledger, record, say, start};
 
 pub(crate) fn run(wanted: &Wanted) {
     let guard = start(wanted);
@@ -13,13 +13,13 @@ pub(crate) fn run(wanted: &Wanted) {
             record(seq..seq + 100);
             seq += 100;
             let start = Instant::now();
-            let flushed = guard.flush(Duration::from_secs(10));
+            let flushed = guard.flush(LONG);
             let took = start.elapsed();
             let stats = flushed.unwrap_or_else(|error| error.stats().clone());
             say(format_args!("took {}", took.as_micros()));
             say(ledger("flush", &stats));
         }
-        let stats = guard.shutdown(Duration::from_secs(2)).unwrap();
+        let stats = guard.shutdown(LONG).unwrap();
         return say(ledger("shutdown", &stats));
     }
     for round in 0.. {
