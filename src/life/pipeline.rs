@@ -252,17 +252,22 @@ impl Pipeline {
         self.shared.inbox.ask_for_end(deadline)
     }
 
-    /// After the worker's last word: its thread ends now.
+    /// After the worker's last word: waits for its thread, which ends now.
     pub(crate) fn join(&self) {
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread {
+        if let Some(thread) = self.take_thread() {
             // It catches its own panics.
             drop(thread.join());
         }
+    }
+
+    /// After the worker's last word: lets its thread end by itself.
+    pub(crate) fn leave(&self) {
+        drop(self.take_thread());
+    }
+
+    fn take_thread(&self) -> Option<JoinHandle<()>> {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.take()
     }
 }
 

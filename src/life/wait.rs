@@ -25,11 +25,15 @@ pub(super) enum Ended {
 /// Shuts a pipeline down, in bounded time.
 pub(super) fn end(pipeline: &Pipeline, timeout: Duration) -> Ended {
     let deadline = deadline(timeout);
-    ended(pipeline, deadline, pipeline.ask_for_shutdown(deadline))
+    let ended = last_word(pipeline, deadline, pipeline.ask_for_shutdown(deadline));
+    if matches!(ended, Ended::InTime(_)) {
+        pipeline.join();
+    }
+    ended
 }
 
-/// Waits for a shutdown that was asked for.
-fn ended(
+/// Waits until the worker has answered a shutdown that was asked for.
+fn last_word(
     pipeline: &Pipeline,
     deadline: Instant,
     reply: Option<oneshot::Receiver<Flushed>>,
@@ -39,15 +43,15 @@ fn ended(
         return Ended::InTime(Flushed::Settled);
     };
     match block_until(patience(pipeline, deadline + LAST_WORD), reply) {
-        Some(flushed) => {
-            pipeline.join();
-            Ended::InTime(flushed.unwrap_or(Flushed::Settled))
-        }
+        Some(flushed) => Ended::InTime(flushed.unwrap_or(Flushed::Settled)),
         None => Ended::NotYet,
     }
 }
 
-/// Shuts pipelines down side by side, each within its own shutdown timeout from `start`.
+/// Shuts pipelines down before the process ends, side by side, each within its own shutdown timeout from `start`.
+///
+/// The workers' threads are not waited for once they have answered. One that ends waits for a lock of the standard library, which
+/// after a stack overflow is held by the thread that aborts.
 pub(super) fn end_all(pipelines: &[Arc<Pipeline>], start: Instant) {
     let ask = |pipeline: &Arc<Pipeline>| {
         let deadline = deadline_from(start, pipeline.shutdown_timeout());
@@ -55,7 +59,9 @@ pub(super) fn end_all(pipelines: &[Arc<Pipeline>], start: Instant) {
     };
     let asked: Vec<_> = pipelines.iter().map(ask).collect();
     for (pipeline, (deadline, reply)) in pipelines.iter().zip(asked) {
-        ended(pipeline, deadline, reply);
+        if let Ended::InTime(_) = last_word(pipeline, deadline, reply) {
+            pipeline.leave();
+        }
     }
 }
 
