@@ -21,10 +21,8 @@ pub(super) struct Ids {
 
 impl Ids {
     pub(super) fn new() -> Self {
-        Self {
-            trace: trace::random_trace_id(),
-            span: trace::random_span_id(),
-        }
+        let (trace, span) = trace::random_ids();
+        Self { trace, span }
     }
 
     /// Hex digits.

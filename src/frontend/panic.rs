@@ -166,7 +166,8 @@ impl Panic {
             let line = scratch.fields.begin_message();
             line.extend_from_slice(&self.message);
             scratch.fields.end_message();
-            scratch.special.exception.clone_from(&self.exception);
+            let (exception, _) = scratch.special.exception();
+            exception.clone_from(&self.exception);
             tracer.put_event(scratch, made, self.incomplete);
         });
     }

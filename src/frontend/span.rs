@@ -46,15 +46,25 @@ struct Rare {
 impl Content {
     /// Makes it ready for the next span, which finds buffers of some capacity.
     pub(crate) fn clear(&mut self) {
-        let mut fields = std::mem::take(&mut self.fields);
-        fields.clear();
-        if fields.capacity() > KEPT_BYTES {
-            fields = Fields::default();
-        }
-        *self = Self {
+        let Self {
+            metadata,
+            around,
+            parent,
+            remote,
+            kind,
             fields,
-            ..Self::default()
-        };
+            incomplete,
+            inside_unwinding,
+            rare,
+        } = self;
+        if fields.capacity() > KEPT_BYTES {
+            *fields = Fields::default();
+        } else {
+            fields.clear();
+        }
+        (*metadata, *around, *parent, *kind) = (None, None, None, None);
+        (*remote, *rare) = (None, None);
+        (*incomplete, *inside_unwinding) = (0, 0);
     }
 
     /// Takes over fields that were encoded without a lock on the span.
@@ -75,6 +85,9 @@ impl Content {
     }
 
     pub(crate) fn record_special(&mut self, span: &OpenSpan, special: &Special) {
+        if special.is_empty() {
+            return;
+        }
         // A span must have a name.
         if special.name != b"\"\"" {
             self.replace(&special.name, |rare| &mut rare.name);

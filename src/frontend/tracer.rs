@@ -252,9 +252,15 @@ impl Tracer {
         let now = clock::monotonic();
         let anchor = Anchor::inherit(around.map(|around| around.span.anchor()), now);
         let above = around.map(|around| around.span.ids());
-        let mut ids = SpanIds {
-            trace: above.map_or_else(trace::random_trace_id, |ids| ids.trace),
-            span: trace::random_span_id(),
+        let mut ids = match above {
+            Some(above) => SpanIds {
+                span: trace::random_span_id(),
+                ..above
+            },
+            None => {
+                let (trace, span) = trace::random_ids();
+                SpanIds { trace, span }
+            }
         };
         let mut remote = around.and_then(|around| around.span.remote());
         if tracers::are_several() {

@@ -41,6 +41,8 @@ pub(crate) struct Special {
     pub(crate) exception: Vec<u8>,
     /// That error's own text.
     pub(crate) error: Vec<u8>,
+    /// Any of them may say something.
+    is_used: bool,
 }
 
 impl Special {
@@ -56,6 +58,7 @@ impl Special {
 
     /// Where a field of a meaning of its own goes, and how long it may be.
     fn text_of(&mut self, role: Role) -> Option<(&mut Vec<u8>, usize)> {
+        self.is_used = true;
         Some(match role {
             Role::Message => (&mut self.message, VALUE_BYTES),
             Role::OtelName => (&mut self.name, NAME_BYTES),
@@ -78,7 +81,26 @@ impl Special {
         Some(is_whole)
     }
 
+    /// Lends the texts of an exception: its members, and what it says.
+    pub(crate) fn exception(&mut self) -> (&mut Vec<u8>, &mut Vec<u8>) {
+        self.is_used = true;
+        (&mut self.exception, &mut self.error)
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.is_used
+    }
+
+    #[inline]
     pub(crate) fn clear(&mut self) {
+        if self.is_used {
+            self.is_used = false;
+            self.clear_all();
+        }
+    }
+
+    fn clear_all(&mut self) {
         for text in [
             &mut self.message,
             &mut self.name,
@@ -104,6 +126,7 @@ pub(crate) struct FieldVisitor<'a> {
     pub(crate) incomplete: u32,
 }
 
+// The long ways are functions of their own, so that a plain field does not pay for their registers.
 impl FieldVisitor<'_> {
     /// `write` appends one JSON value of at most so many bytes and says whether it is whole.
     #[inline]
@@ -188,7 +211,8 @@ impl FieldVisitor<'_> {
         true
     }
 
-    fn put_integer<I: itoa::Integer>(&mut self, field: &Field, value: I, put: fn(&mut Vec<u8>, I)) {
+    #[cold]
+    fn put_integer<I: fmt::Display>(&mut self, field: &Field, value: I, put: fn(&mut Vec<u8>, I)) {
         self.put(field, |out, _, plan| {
             if plan.is_text {
                 json::put_digits(out, value);
@@ -197,6 +221,40 @@ impl FieldVisitor<'_> {
             }
             true
         });
+    }
+
+    #[cold]
+    fn put_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, |out, _, plan| {
+            if plan.is_text {
+                json::put_f64_text(out, value);
+            } else {
+                json::put_f64(out, value);
+            }
+            true
+        });
+    }
+
+    #[cold]
+    fn put_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, |out, _, plan| {
+            if plan.is_text {
+                let text = if value { "true" } else { "false" };
+                json::put_str(out, text, usize::MAX);
+            } else {
+                json::put_bool(out, value);
+            }
+            true
+        });
+    }
+
+    #[cold]
+    fn put_text(&mut self, field: &Field, value: &str) {
+        let ansi = self.callsite.ansi;
+        let put = |out: &mut Vec<u8>, cap, _: &FieldPlan| json::put_text(out, value, cap, ansi);
+        if !self.put_message(field, put) {
+            self.put(field, put);
+        }
     }
 
     /// A value of the `valuable` crate, as nested JSON.
@@ -229,7 +287,7 @@ impl FieldVisitor<'_> {
         if self.callsite.has_exception || !self.special.exception.is_empty() {
             return;
         }
-        let (out, message) = (&mut self.special.exception, &mut self.special.error);
+        let (out, message) = self.special.exception();
         let ansi = self.callsite.ansi;
         let mut whole = put_caught(message, format_args!("{error}"), STATUS_MESSAGE_BYTES, ansi);
         out.extend_from_slice(b"\"exception.message\":");
@@ -306,14 +364,7 @@ impl Visit for FieldVisitor<'_> {
             json::put_f64(out, value);
             return out.push(b',');
         }
-        self.put(field, |out, _, plan| {
-            if plan.is_text {
-                json::put_f64_text(out, value);
-            } else {
-                json::put_f64(out, value);
-            }
-            true
-        });
+        self.put_f64(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -345,15 +396,7 @@ impl Visit for FieldVisitor<'_> {
             let text: &[u8] = if value { b"true," } else { b"false," };
             return json::put_short(out, text);
         }
-        self.put(field, |out, _, plan| {
-            if plan.is_text {
-                let text = if value { "true" } else { "false" };
-                json::put_str(out, text, usize::MAX);
-            } else {
-                json::put_bool(out, value);
-            }
-            true
-        });
+        self.put_bool(field, value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -364,10 +407,7 @@ impl Visit for FieldVisitor<'_> {
             self.incomplete += u32::from(!is_whole);
             return;
         }
-        let put = |out: &mut Vec<u8>, cap, _: &FieldPlan| json::put_text(out, value, cap, ansi);
-        if !self.put_message(field, put) {
-            self.put(field, put);
-        }
+        self.put_text(field, value);
     }
 
     fn record_bytes(&mut self, field: &Field, value: &[u8]) {

@@ -176,7 +176,7 @@ impl TraceContext {
         self.flags() & RANDOM != 0
     }
 
-    /// The context of a new trace with ids from `random_trace_id` and `random_span_id`: recorded, and random.
+    /// The context of a new trace with ids from `random_ids`: recorded, and random.
     pub(crate) fn root(trace: &TraceId, span: &SpanId) -> Self {
         Self::from_parts(trace, span, SAMPLED | RANDOM)
     }

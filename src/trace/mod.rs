@@ -23,34 +23,37 @@ thread_local! {
     static RNG: RefCell<Option<(Process, SmallRng)>> = const { RefCell::new(None) };
 }
 
-/// A random id that is not zero, which W3C Trace Context forbids.
-pub(crate) fn random_trace_id() -> TraceId {
-    let mut id = [0; 32];
-    let (high, low) = id.split_at_mut(16);
-    high.copy_from_slice(&hex(random()));
-    low.copy_from_slice(&hex(random()));
-    id
+/// Random ids, none of them zero, which W3C Trace Context forbids.
+pub(crate) fn random_ids() -> (TraceId, SpanId) {
+    let [high, low, span] = random();
+    let mut trace = [0; 32];
+    trace[..16].copy_from_slice(&hex(high));
+    trace[16..].copy_from_slice(&hex(low));
+    (trace, hex(span))
 }
 
 pub(crate) fn random_span_id() -> SpanId {
-    hex(random())
+    let [span] = random();
+    hex(span)
 }
 
 /// A seed for what need not be secret.
 pub(crate) fn random_seed() -> u64 {
-    random()
+    let [seed] = random();
+    seed
 }
 
-fn random() -> u64 {
+fn random<const N: usize>() -> [u64; N] {
+    let draw = |rng: &mut SmallRng| [(); N].map(|()| rng.next_u64().max(1));
     let drawn = RNG.try_with(|rng| {
         let mut rng = rng.borrow_mut();
         match &mut *rng {
-            Some((process, rng)) if process.is_this() => rng.next_u64(),
-            other => other.insert((Process::new(), seeded())).1.next_u64(),
+            Some((process, rng)) if process.is_this() => draw(rng),
+            other => draw(&mut other.insert((Process::new(), seeded())).1),
         }
     });
     // A thread that is ending has lost its generator.
-    drawn.unwrap_or_else(|_| seeded().next_u64()).max(1)
+    drawn.unwrap_or_else(|_| draw(&mut seeded()))
 }
 
 fn seeded() -> SmallRng {
@@ -100,13 +103,7 @@ mod tests {
     #[test]
     fn ids_are_hex_of_their_length_and_do_not_repeat_across_threads() {
         let drawn: Vec<_> = (0..8)
-            .map(|_| {
-                std::thread::spawn(|| {
-                    (0..1_000)
-                        .map(|_| (random_trace_id(), random_span_id()))
-                        .collect::<Vec<_>>()
-                })
-            })
+            .map(|_| std::thread::spawn(|| (0..1_000).map(|_| random_ids()).collect::<Vec<_>>()))
             .flat_map(|thread| thread.join().unwrap())
             .collect();
         let digits = |id: &[u8]| id.iter().all(|b| b"0123456789abcdef".contains(b));

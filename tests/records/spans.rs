@@ -34,7 +34,7 @@ fn a_span_is_exactly_this_line() {
     assert_eq!(
         order.to_string(),
         format!(
-            r#"{{"_time":"{time}","duration":{duration},"name":"order","kind":"internal","trace_id":"{trace}","span_id":"{id}","parent_span_id":"{parent}","error":false,"scope.name":"shop","busy_ns":{busy},"idle_ns":{idle},"attributes":{{"id":7}},"resource.host.name":"h","resource.process.pid":7,"service.instance.id":"i","service.name":"test"}}"#
+            r#"{{"_time":"{time}","name":"order","kind":"internal","scope.name":"shop","trace_id":"{trace}","span_id":"{id}","parent_span_id":"{parent}","error":false,"duration":{duration},"busy_ns":{busy},"idle_ns":{idle},"attributes":{{"id":7}},"resource.host.name":"h","resource.process.pid":7,"service.instance.id":"i","service.name":"test"}}"#
         )
     );
     assert_eq!((time.len(), trace.len(), id.len()), (30, 32, 16));

@@ -206,3 +206,34 @@ fn integers_beyond_64_bits_are_the_nearest_float_by_their_form() {
     }
     assert_eq!(small, "7");
 }
+
+proptest! {
+    #[test]
+    fn any_integer_has_the_digits_that_the_formatter_gives(value: i64, shift in 0..64_u32) {
+        for value in [value, value >> shift] {
+            let mut out = Vec::new();
+            put_i64(&mut out, value);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+        }
+    }
+}
+
+#[test]
+fn integers_at_the_edges_of_their_digits_are_whole() {
+    let powers = (0..19).map(|power| 10_i64.pow(power));
+    let edges = powers.flat_map(|power| [power - 1, power, power + 1, -power]);
+    for value in edges.chain([i64::MIN, i64::MAX]) {
+        let mut out = Vec::new();
+        put_i64(&mut out, value);
+        assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+    }
+    // Each group of four digits.
+    for value in 0..10_000_i64 {
+        let mut out = Vec::new();
+        put_i64(&mut out, value * 10_001);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            (value * 10_001).to_string()
+        );
+    }
+}

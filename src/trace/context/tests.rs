@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::trace::{random_span_id, random_trace_id};
+use crate::trace::{random_ids, random_span_id};
 
 const TRACE: &str = "5a0f8e3c21d94b7786a1c0de5eed1234";
 const SPAN: &str = "00c0ffee0ddba115";
@@ -256,7 +256,7 @@ fn spans_of_a_trace_share_all_but_the_span_id() {
 
 #[test]
 fn new_trace_is_sampled_and_random_and_gives_its_ids_back() {
-    let (trace, span) = (random_trace_id(), random_span_id());
+    let (trace, span) = random_ids();
     let context = TraceContext::root(&trace, &span);
     assert_eq!((context.trace(), context.span()), (trace, span));
     assert!(context.traceparent().ends_with("-03"));
