@@ -4,7 +4,7 @@ use once_cell::race::OnceBox;
 use std::collections::HashMap;
 use tracing_core::{Level, Metadata};
 
-use super::record::{KINDS, put_what};
+use super::status::KINDS;
 use crate::record::Placement;
 use crate::record::json::{self, Ansi, Piece};
 
@@ -132,6 +132,15 @@ impl Callsite {
             ansi: options.ansi,
         }
     }
+}
+
+/// What a span is called, and its kind.
+pub(super) fn put_what(line: &mut Vec<u8>, name: &[u8], kind: &str) {
+    line.extend_from_slice(b",\"name\":");
+    line.extend_from_slice(name);
+    line.extend_from_slice(b",\"kind\":\"");
+    line.extend_from_slice(kind.as_bytes());
+    line.push(b'"');
 }
 
 /// A span without a name, which Axiom's trace views need, is called as its target.

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::callsite::NAME_BYTES;
-use super::visit::survive;
+use super::survive::survive;
 
 /// Causes of an error that are followed; the chain may be a circle.
 const ERROR_CAUSES: usize = 32;

@@ -5,9 +5,11 @@
 use std::ops::Range;
 
 use super::callsite::{FieldPlan, KEY_BYTES};
-use super::visit::VALUE_BYTES;
 use crate::record::json;
 
+/// One value at most. With a message and all attributes at their caps, the labels (64 KiB) and the rest,
+/// a line stays below 1,000,000 bytes: Axiom refuses a whole request for one line above 1 MiB.
+pub(crate) const VALUE_BYTES: usize = 256 * 1024;
 /// All attributes of a record.
 pub(crate) const ATTRIBUTES_BYTES: usize = 600 * 1024;
 /// A dataset on Axiom's personal plan has 256 fields (docs/limits): one record must not exhaust it.

@@ -4,16 +4,19 @@
 //! copying bytes and never while code of the application's runs; who does not get it in time goes on without, and
 //! the loss is counted. A forked child may find it held by a thread that only its parent has.
 
+mod content;
+
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tracing_core::Metadata;
 
+pub(super) use self::content::Content;
 use super::patience::{self, Patience};
-use super::record::{SpanIds, Status};
-use super::span::Content;
+use super::status::Status;
+use super::times::{Anchor, Times};
 use crate::record::clock;
-use crate::trace::{SpanId, TraceContext, TraceId};
+use crate::trace::{SpanId, SpanIds, TraceContext, TraceId};
 
 /// Both ids as text, in whole words.
 const WORDS: usize = 6;
@@ -53,43 +56,6 @@ pub(crate) struct OpenSpan {
     callsite: AtomicUsize,
     content: Mutex<Option<Box<Content>>>,
     patience: Patience,
-}
-
-/// What turns a reading of the monotonic clock into wall time. A trace keeps one for a minute, so that its spans have one
-/// time line though the wall clock steps.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Anchor {
-    offset: u64,
-    read: u32,
-}
-
-/// How long spans go on using the anchor of their root.
-const ANCHOR_SECONDS: u32 = 60;
-
-impl Anchor {
-    /// The parent's anchor while it is young.
-    pub(crate) fn inherit(parent: Option<Self>, now: u64) -> Self {
-        let read = (now / 1_000_000_000) as u32;
-        parent
-            .filter(|anchor| read.wrapping_sub(anchor.read) < ANCHOR_SECONDS)
-            .unwrap_or_else(|| Self {
-                offset: clock::wall_clock().wrapping_sub(now),
-                read,
-            })
-    }
-
-    pub(crate) fn wall_at(self, monotonic: u64) -> u64 {
-        self.offset.wrapping_add(monotonic)
-    }
-}
-
-/// When a span began, ended, and how long it was entered, in nanoseconds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Times {
-    /// Of the wall clock.
-    pub(crate) start: u64,
-    pub(crate) duration: u64,
-    pub(crate) busy: u64,
 }
 
 impl OpenSpan {

@@ -1,63 +1,14 @@
 //! One event or span as one NDJSON line: the schema's names and their order.
 
-use super::callsite::Callsite;
+use super::callsite::{Callsite, put_what};
 use super::list::List;
 use super::members::{Fields, OPENING};
-use super::open::Times;
+use super::scratch::Scratch;
+use super::status::{KINDS, Status};
+use super::times::Times;
 use super::visit::Special;
-use crate::record::FieldPlacement;
-use crate::record::{clock, json};
-use crate::trace::{SpanId, TraceId};
-
-/// `kind` of a span, in the words of OpenTelemetry. The first is that of a span that says nothing.
-pub(super) const KINDS: [&str; 5] = ["internal", "server", "client", "producer", "consumer"];
-
-/// The span that a record belongs to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SpanIds {
-    pub(crate) trace: TraceId,
-    pub(crate) span: SpanId,
-}
-
-/// How a span ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Status {
-    Unset = 0,
-    Ok = 1,
-    Error = 2,
-}
-
-impl Status {
-    /// The reverse of `as u8`.
-    pub(crate) fn from_u8(byte: u8) -> Self {
-        match byte {
-            1 => Self::Ok,
-            2 => Self::Error,
-            _ => Self::Unset,
-        }
-    }
-
-    /// Reads `otel.status_code`; a word that is none of OpenTelemetry's leaves the status as it was.
-    pub(crate) fn from_field(json: &[u8]) -> Option<Self> {
-        let word = json.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-        if word.eq_ignore_ascii_case(b"ok") {
-            Some(Self::Ok)
-        } else if word.eq_ignore_ascii_case(b"error") {
-            Some(Self::Error)
-        } else {
-            None
-        }
-    }
-}
-
-/// Reads `otel.kind`, in any case, as tracing-opentelemetry does.
-pub(crate) fn kind_from_field(json: &[u8]) -> Option<&'static str> {
-    let word = json.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    KINDS
-        .into_iter()
-        .find(|kind| word.eq_ignore_ascii_case(kind.as_bytes()))
-}
+use crate::record::{FieldPlacement, clock, json};
+use crate::trace::{SpanId, SpanIds};
 
 /// Begins an event's line with what is known before its fields are. `place`: members that say on which thread, and where in the
 /// source, `,"thread.name":…` or nothing.
@@ -185,15 +136,6 @@ impl SpanRecord<'_> {
     }
 }
 
-/// What a span is called, and its kind.
-pub(super) fn put_what(line: &mut Vec<u8>, name: &[u8], kind: &str) {
-    line.extend_from_slice(b",\"name\":");
-    line.extend_from_slice(name);
-    line.extend_from_slice(b",\"kind\":\"");
-    line.extend_from_slice(kind.as_bytes());
-    line.push(b'"');
-}
-
 // Blocks of one size each, which the compiler copies without a call.
 
 fn put_ids(line: &mut Vec<u8>, ids: &SpanIds) {
@@ -208,6 +150,43 @@ fn put_parent(line: &mut Vec<u8>, parent: &SpanId) {
     let mut block = *b",\"parent_span_id\":\"0000000000000000\"";
     block[19..35].copy_from_slice(parent);
     line.extend_from_slice(&block);
+}
+
+/// One entry of a span's `links`.
+pub(crate) fn put_link(out: &mut Vec<u8>, ids: &SpanIds) {
+    out.extend_from_slice(b"{\"trace_id\":\"");
+    out.extend_from_slice(&ids.trace);
+    out.extend_from_slice(b"\",\"span_id\":\"");
+    out.extend_from_slice(&ids.span);
+    out.extend_from_slice(b"\"}");
+}
+
+/// One entry of a span's `events`, where the time is integer nanoseconds. It has the event's own fields
+/// only: those of the spans around it are not far away.
+pub(crate) fn put_event(
+    out: &mut Vec<u8>,
+    time: u64,
+    callsite: &Callsite,
+    scratch: &Scratch,
+    source_location: bool,
+) {
+    let (fields, special) = (&scratch.fields, &scratch.special);
+    out.extend_from_slice(b"{\"name\":");
+    let messages = [fields.message(), &special.message];
+    let message = messages.into_iter().find(|message| !message.is_empty());
+    out.extend_from_slice(message.unwrap_or(&callsite.name));
+    out.extend_from_slice(b",\"timestamp\":");
+    json::put_u64(out, time);
+    out.extend_from_slice(b",\"attributes\":{");
+    out.extend_from_slice(&callsite.entry);
+    if callsite.is_log {
+        put_log(out, special, source_location);
+    }
+    out.extend_from_slice(fields.attributes.bytes());
+    out.extend_from_slice(fields.outer.bytes());
+    out.extend_from_slice(&special.exception);
+    json::close(out);
+    out.push(b'}');
 }
 
 /// What all records of a layer have in common.
@@ -228,11 +207,11 @@ impl Frame {
         if self.placement == FieldPlacement::Otlp && !outer.is_empty() {
             line.extend_from_slice(b"\"custom\":{");
             line.extend_from_slice(outer);
-            close(line);
+            json::close(line);
             line.push(b',');
         }
         if line.len() > start {
-            close(line);
+            json::close(line);
         } else {
             line.truncate(start - OPENING.len());
         }
@@ -252,12 +231,5 @@ impl Frame {
             line.extend_from_slice(&self.labels);
         }
         line.extend_from_slice(b"}\n");
-    }
-}
-
-/// Ends an object whose members each have a comma behind them.
-pub(super) fn close(line: &mut [u8]) {
-    if let Some(last) = line.last_mut() {
-        *last = b'}';
     }
 }

@@ -1,5 +1,7 @@
 //! What a layer knows and does. The callbacks of `tracing`, `SpanExt` and the panic hook are its doors.
 
+pub(crate) mod all;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,21 +14,19 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 use super::callsite::{Callsite, CallsiteOptions, Callsites, KEY_BYTES};
 use super::current;
 use super::home::Home;
-use super::list;
-use super::members::Keys;
-use super::open::{Anchor, OpenSpan};
-use super::record::{self, Frame, SpanIds};
+use super::members::{Keys, VALUE_BYTES};
+use super::open::{Content, OpenSpan};
+use super::record::{self, Frame};
 use super::scratch::{self, Scratch};
-use super::span::Content;
 use super::table::Table;
-use super::tracers;
-use super::visit::{Special, VALUE_BYTES};
+use super::times::Anchor;
+use super::visit::Special;
 use crate::config::TagValue;
 use crate::queue::{Kind, Outlet};
 use crate::record::clock;
 use crate::record::json;
 use crate::report::DropReason;
-use crate::trace::{self, TraceContext};
+use crate::trace::{self, SpanIds, TraceContext};
 
 /// Spans around an event whose fields it may have. Further out there is nobody who reads them at each event, and each costs.
 const SPANS_INHERITED: usize = 128;
@@ -103,7 +103,7 @@ impl Knows {
 
 impl Drop for Tracer {
     fn drop(&mut self) {
-        tracers::removed();
+        all::removed();
     }
 }
 
@@ -129,7 +129,7 @@ impl Tracer {
             spans,
             home: Home::default(),
         });
-        tracers::add(&tracer);
+        all::add(&tracer);
         tracer
     }
 
@@ -263,7 +263,7 @@ impl Tracer {
             }
         };
         let mut remote = around.and_then(|around| around.span.remote());
-        if tracers::are_several() {
+        if all::are_several() {
             let knows = Knows::of(around.map(|around| around.id), parent);
             self.agree(id, metadata, parent, knows, &mut ids, &mut remote);
         }
@@ -294,7 +294,7 @@ impl Tracer {
         ids: &mut SpanIds,
         remote: &mut Option<Arc<TraceContext>>,
     ) {
-        tracers::each(|other| {
+        all::each(|other| {
             if other.id == self.id || !other.home.may_be_shared_with(&self.home) {
                 return;
             }
@@ -436,7 +436,7 @@ impl Tracer {
         if let (true, Some(around)) = (self.span_events, around) {
             around.span.with(|content| {
                 content.add_event(|out| {
-                    list::put_event(out, time, callsite, scratch, self.frame.source_location);
+                    record::put_event(out, time, callsite, scratch, self.frame.source_location);
                 });
             });
         }

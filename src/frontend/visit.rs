@@ -5,21 +5,17 @@
 
 use std::error::Error;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing_core::Field;
 use tracing_core::field::Visit;
 
 use super::callsite::{Callsite, FieldPlan, NAME_BYTES, Role, role_in_span};
-use super::current;
 use super::exception::{Causes, Chain, put_type};
-use super::members::Fields;
+use super::members::{Fields, VALUE_BYTES};
+use super::survive::survive;
 use crate::config::TagValue;
 use crate::record::json::{self, Ansi};
 
-/// One value at most. With a message and all attributes at their caps, the labels (64 KiB) and the rest,
-/// a line stays below 1,000,000 bytes: Axiom refuses a whole request for one line above 1 MiB.
-pub(crate) const VALUE_BYTES: usize = 256 * 1024;
 /// `status.message` of a span.
 pub(crate) const STATUS_MESSAGE_BYTES: usize = 4 * 1024;
 /// Each of the members that describe an exception.
@@ -334,20 +330,6 @@ fn caught(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>) -> Result<bool, fmt:
     out.truncate(start);
     json::put_str(out, instead, VALUE_BYTES);
     false
-}
-
-/// Runs code of the application's. `None`: it panicked.
-pub(super) fn survive<T>(run: impl FnOnce() -> T) -> Option<T> {
-    let heard = current::panics_heard();
-    let survived = catch_unwind(AssertUnwindSafe(run));
-    survived
-        .map_err(|payload| {
-            // Dropping a payload may panic again.
-            std::mem::forget(payload);
-            // It is over, unlike one in whose destructors it may have come.
-            current::forget_panics_since(heard);
-        })
-        .ok()
 }
 
 impl Visit for FieldVisitor<'_> {

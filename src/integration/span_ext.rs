@@ -8,8 +8,8 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::TagValue;
-use crate::frontend::{self, OpenSpan, SpanIds, Tracer};
-use crate::trace::TraceContext;
+use crate::frontend::{self, OpenSpan, Tracer};
+use crate::trace::{SpanIds, TraceContext};
 
 /// Carries context between a span and other processes.
 ///

@@ -538,6 +538,13 @@ fn put_quoted(out: &mut Vec<u8>, digits: &str) {
     out.push(b'"');
 }
 
+/// Ends an object whose members each have a comma behind them.
+pub(crate) fn close(line: &mut [u8]) {
+    if let Some(last) = line.last_mut() {
+        *last = b'}';
+    }
+}
+
 /// The length of the JSON value at the start of `bytes`, which we wrote ourselves.
 pub(crate) fn value_len(bytes: &[u8]) -> usize {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);

@@ -17,6 +17,13 @@ pub(crate) type TraceId = [u8; 32];
 /// 16 lower-case hex digits.
 pub(crate) type SpanId = [u8; 16];
 
+/// The span that a record belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SpanIds {
+    pub(crate) trace: TraceId,
+    pub(crate) span: SpanId,
+}
+
 thread_local! {
     /// xoshiro256++ seeded by the system: 256 bits of state, so that ids do not meet across a fleet. With
     /// the process it was seeded in: a forked child must not repeat its parent's ids.

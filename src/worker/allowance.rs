@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use chrono::DateTime;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
-use super::response::Answer;
+use super::answer::Answer;
 
 /// No hint of the server's is followed for longer. Axiom's rate limits are counted by the minute
 /// (docs, "API limits"), so a reset further away is a mistake or a clock that is wrong.

@@ -9,21 +9,10 @@ use super::destination::Destination;
 use super::inbox::Asked;
 #[cfg(test)]
 use super::tests;
-use super::waiters::{Flushes, Waiters};
+use super::waiters::{Flushed, Flushes, Waiters};
 use super::words::address;
 use crate::queue::Mark;
 use crate::report::{Cause, records};
-
-/// What came of a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Flushed {
-    /// Each record was delivered or dropped.
-    Settled,
-    /// Somebody has to mend something first.
-    Blocked(String),
-    /// Records could not be delivered at the end because nothing listens at this address.
-    Unheard(String),
-}
 
 #[derive(Debug)]
 pub(super) struct Closing {

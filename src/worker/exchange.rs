@@ -9,10 +9,11 @@ use reqwest::header::HeaderValue;
 
 use super::Worker;
 use super::allowance;
+use super::answer::Answer;
 use super::destination::{Shipment, Verdict};
 use super::digest::KEPT;
 use super::hedge;
-use super::response::{self, Answer, Outcome};
+use super::response::{self, Outcome};
 #[cfg(test)]
 use super::tests::{Point, panic_if_planned};
 use super::transport::{Transport, token_in};

@@ -14,8 +14,8 @@ use reqwest::Url;
 use tokio::sync::watch;
 
 use super::Worker;
+use super::answer::Answer;
 use super::body::Body;
-use super::response::Answer;
 use super::transport::Transport;
 use super::trouble::NoAnswer;
 

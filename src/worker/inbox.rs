@@ -10,8 +10,7 @@ use std::time::Instant;
 use atomic_waker::AtomicWaker;
 use futures_channel::oneshot;
 
-use super::commands::Flushed;
-use super::waiters::Waiters;
+use super::waiters::{Flushed, Waiters};
 
 /// All that was asked for since the worker last looked.
 #[derive(Debug, Default)]

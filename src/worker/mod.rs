@@ -4,6 +4,7 @@
 //! its runtime are fenced: what the HTTP client logs there is never ingested.
 
 mod allowance;
+mod answer;
 mod backoff;
 mod batch;
 mod body;
@@ -45,23 +46,24 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 pub(crate) use self::allowance::clock_skew;
+pub(crate) use self::answer::Answer;
 pub(crate) use self::batch::{Batcher, Limits};
 pub(crate) use self::body::{Body, Encoder, Layout};
 use self::commands::Closing;
-pub(crate) use self::commands::Flushed;
 use self::destination::Destination;
 use self::exchange::{Attempt, Flight};
 pub(crate) use self::heartbeat::Heartbeat;
 use self::hedge::Hedge;
 use self::inbox::Asked;
 pub(crate) use self::inbox::Inbox;
-pub(crate) use self::response::{Answer, Outcome, Peer, outcome};
+pub(crate) use self::response::{Outcome, Peer, outcome};
 use self::schedule::Schedule;
 pub(crate) use self::token::bearer;
 pub(crate) use self::transport::{
     Credentials, Settings as TransportSettings, Transport, forwarder, proxy,
 };
 pub(crate) use self::trouble::{NoAnswer, Trouble};
+pub(crate) use self::waiters::Flushed;
 use self::waiters::Flushes;
 pub(crate) use self::words::{ADDRESS, Place, Words, shown};
 use crate::process::fence;

@@ -9,9 +9,9 @@ use reqwest::header::{
 };
 use reqwest::{Client, ClientBuilder, Url, redirect, retry};
 
+use super::answer::Answer;
 use super::body::Body;
 use super::digest::Digest;
-use super::response::Answer;
 use super::trouble::{self, NoAnswer};
 use crate::config::TokenFile;
 

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use futures_channel::oneshot;
 
-use super::commands::Flushed;
 use crate::queue::Mark;
 
 /// Waiters below which nobody looks whether they still wait.
@@ -12,6 +11,17 @@ const FEW: usize = 16;
 
 /// Deliveries that are told apart. A mark takes 8 KiB for a queue of 64 MiB.
 const GENERATIONS: usize = 4;
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// Each record was delivered or dropped.
+    Settled,
+    /// Somebody has to mend something first.
+    Blocked(String),
+    /// Records could not be delivered at the end because nothing listens at this address.
+    Unheard(String),
+}
 
 pub(crate) type Reply = oneshot::Sender<Flushed>;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderValue};
 
-use super::super::response::Answer;
+use super::super::answer::Answer;
 
 /// When the simulation begins: half a minute into a window.
 const BEGINS: u64 = 1_790_000_010;

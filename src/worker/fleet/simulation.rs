@@ -11,9 +11,10 @@ use rand::{RngExt, SeedableRng};
 use reqwest::Url;
 
 use super::super::allowance;
+use super::super::answer::Answer;
 use super::super::batch::Limits;
 use super::super::destination::{Destination, Shipment};
-use super::super::response::{self, Answer, Outcome, Peer};
+use super::super::response::{self, Outcome, Peer};
 use super::super::schedule::Schedule;
 use super::endpoint::{Endpoint, wall};
 use super::{Figures, Load, MINUTE, Scenario};

@@ -1,6 +1,7 @@
 use std::time::UNIX_EPOCH;
 
-use reqwest::header::HeaderName;
+use bytes::Bytes;
+use reqwest::header::{HeaderName, HeaderValue};
 
 use super::*;
 use crate::worker::allowance::HINT_CAP;

@@ -82,6 +82,8 @@ pub(crate) fn run(wanted: &Wanted) {
         "closes-all" => {
             let guard = start(wanted);
             record(0..1_000);
+            // Nothing wakes the worker from now on, which would write to what it takes for its own.
+            guard.flush(Duration::from_secs(20)).unwrap();
             let file = std::path::Path::new(wanted.text("file"));
             // SAFETY: nothing in this process uses a descriptor from now on but those made below, and the standard ones.
             unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };

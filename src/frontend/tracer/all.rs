@@ -4,9 +4,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
+use super::Tracer;
 use super::current;
-use super::patience::Patience;
-use super::tracer::Tracer;
+use crate::frontend::patience::Patience;
 use crate::trace::TraceContext;
 
 static ALL: RwLock<Vec<Weak<Tracer>>> = RwLock::new(Vec::new());

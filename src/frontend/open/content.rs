@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use tracing_core::Metadata;
 
-use super::callsite::{Callsite, FieldPlan, Role};
-use super::list::List;
-use super::members::Fields;
-use super::open::{OpenSpan, Times};
-use super::record::{self, Frame, SpanIds, SpanRecord, Status};
-use super::visit::{STATUS_MESSAGE_BYTES, Special};
+use super::OpenSpan;
+use crate::frontend::callsite::{Callsite, FieldPlan, Role};
+use crate::frontend::list::List;
+use crate::frontend::members::Fields;
+use crate::frontend::record::{Frame, SpanRecord, put_link};
+use crate::frontend::status::{Status, kind_from_field};
+use crate::frontend::times::Times;
+use crate::frontend::visit::{STATUS_MESSAGE_BYTES, Special};
 use crate::record::json;
-use crate::trace::{SpanId, TraceContext};
+use crate::trace::{SpanId, SpanIds, TraceContext};
 
 /// Buffers that grew beyond this for one span are given back.
 const KEPT_BYTES: usize = 4 * 1024;
@@ -94,7 +96,7 @@ impl Content {
         }
         self.replace(&special.exception, |rare| &mut rare.exception);
         self.replace(&special.status_message, |rare| &mut rare.status_message);
-        if let Some(kind) = record::kind_from_field(&special.kind) {
+        if let Some(kind) = kind_from_field(&special.kind) {
             self.kind = Some(kind);
         }
         if let Some(status) = Status::from_field(&special.status_code) {
@@ -184,7 +186,7 @@ impl Content {
             return;
         }
         let rare = self.rare.get_or_insert_default();
-        rare.links.add(|out| super::list::put_link(out, ids));
+        rare.links.add(|out| put_link(out, ids));
     }
 
     /// Adds what `write` appends to the span's `events`.
