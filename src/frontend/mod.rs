@@ -2,6 +2,7 @@
 
 mod callsite;
 mod current;
+mod entry;
 mod exception;
 mod home;
 mod layer;

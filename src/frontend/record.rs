@@ -3,7 +3,6 @@
 use super::callsite::{Callsite, put_what};
 use super::list::List;
 use super::members::{Fields, OPENING};
-use super::scratch::Scratch;
 use super::status::{KINDS, Status};
 use super::times::Times;
 use super::visit::Special;
@@ -150,43 +149,6 @@ fn put_parent(line: &mut Vec<u8>, parent: &SpanId) {
     let mut block = *b",\"parent_span_id\":\"0000000000000000\"";
     block[19..35].copy_from_slice(parent);
     line.extend_from_slice(&block);
-}
-
-/// One entry of a span's `links`.
-pub(crate) fn put_link(out: &mut Vec<u8>, ids: &SpanIds) {
-    out.extend_from_slice(b"{\"trace_id\":\"");
-    out.extend_from_slice(&ids.trace);
-    out.extend_from_slice(b"\",\"span_id\":\"");
-    out.extend_from_slice(&ids.span);
-    out.extend_from_slice(b"\"}");
-}
-
-/// One entry of a span's `events`, where the time is integer nanoseconds. It has the event's own fields
-/// only: those of the spans around it are not far away.
-pub(crate) fn put_event(
-    out: &mut Vec<u8>,
-    time: u64,
-    callsite: &Callsite,
-    scratch: &Scratch,
-    source_location: bool,
-) {
-    let (fields, special) = (&scratch.fields, &scratch.special);
-    out.extend_from_slice(b"{\"name\":");
-    let messages = [fields.message(), &special.message];
-    let message = messages.into_iter().find(|message| !message.is_empty());
-    out.extend_from_slice(message.unwrap_or(&callsite.name));
-    out.extend_from_slice(b",\"timestamp\":");
-    json::put_u64(out, time);
-    out.extend_from_slice(b",\"attributes\":{");
-    out.extend_from_slice(&callsite.entry);
-    if callsite.is_log {
-        put_log(out, special, source_location);
-    }
-    out.extend_from_slice(fields.attributes.bytes());
-    out.extend_from_slice(fields.outer.bytes());
-    out.extend_from_slice(&special.exception);
-    json::close(out);
-    out.push(b'}');
 }
 
 /// What all records of a layer have in common.

@@ -13,6 +13,7 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use super::callsite::{Callsite, CallsiteOptions, Callsites, KEY_BYTES};
 use super::current;
+use super::entry;
 use super::home::Home;
 use super::members::{Keys, VALUE_BYTES};
 use super::open::{Content, OpenSpan};
@@ -436,7 +437,7 @@ impl Tracer {
         if let (true, Some(around)) = (self.span_events, around) {
             around.span.with(|content| {
                 content.add_event(|out| {
-                    record::put_event(out, time, callsite, scratch, self.frame.source_location);
+                    entry::put_event(out, time, callsite, scratch, self.frame.source_location);
                 });
             });
         }

@@ -6,9 +6,10 @@ use tracing_core::Metadata;
 
 use super::OpenSpan;
 use crate::frontend::callsite::{Callsite, FieldPlan, Role};
+use crate::frontend::entry::put_link;
 use crate::frontend::list::List;
 use crate::frontend::members::Fields;
-use crate::frontend::record::{Frame, SpanRecord, put_link};
+use crate::frontend::record::{Frame, SpanRecord};
 use crate::frontend::status::{Status, kind_from_field};
 use crate::frontend::times::Times;
 use crate::frontend::visit::{STATUS_MESSAGE_BYTES, Special};
