@@ -204,8 +204,15 @@ impl Fields {
         &self.attributes.bytes[self.message.clone()]
     }
 
+    /// All fields were written. An event may have had none.
+    pub(crate) fn end_fields(&mut self) {
+        if self.is_awaited {
+            self.open();
+        }
+    }
+
     /// Begins the object of the attributes.
-    pub(crate) fn open(&mut self) {
+    fn open(&mut self) {
         let attributes = &mut self.attributes;
         attributes.bytes.extend_from_slice(OPENING);
         attributes.start = attributes.bytes.len();
@@ -215,9 +222,6 @@ impl Fields {
 
     /// The line, where the attributes begin in it, and the members that have another place.
     pub(crate) fn line(&mut self) -> (&mut Vec<u8>, usize, &[u8]) {
-        if self.is_awaited {
-            self.open();
-        }
         let Self {
             attributes, outer, ..
         } = self;

@@ -430,6 +430,7 @@ impl Tracer {
     /// Sends the record of an event whose fields are in `scratch`.
     pub(super) fn put_event(&self, scratch: &mut Scratch, made: Made<'_>, mut incomplete: u32) {
         let Made { time, callsite, .. } = made;
+        scratch.fields.end_fields();
         // A value may have closed the span while it was formatted, and its place may be another's.
         let around = made
             .around

@@ -52,6 +52,24 @@ fn an_event_without_anything_has_only_what_every_event_has() {
 }
 
 #[test]
+fn an_event_without_anything_takes_over_the_fields_of_its_span_and_is_one_of_its_events() {
+    let records = recorded_with(
+        |builder| builder.span_fields_on_events(true).events_on_spans(true),
+        || {
+            let _span = info_span!("around", order = 7).entered();
+            event!(target: "bare", Level::WARN, {});
+        },
+    );
+    let event = records.events().next().unwrap();
+    assert_eq!(event.get("attributes"), Some(&json!({"order": 7})));
+    let entry = &records.span("around").get("events").unwrap()[0];
+    assert_eq!(
+        entry["attributes"],
+        json!({"level": "warn", "target": "bare"})
+    );
+}
+
+#[test]
 fn a_name_that_the_application_gave_an_event_is_sent_and_one_that_a_macro_made_is_not() {
     let records = recorded_with(
         |builder| builder.events_on_spans(true),
