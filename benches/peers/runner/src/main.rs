@@ -16,11 +16,12 @@ use std::env;
 
 use subjects::{SUBJECTS, Subject};
 
-const USAGE: &str = "usage: peers [--rounds N] [--only NAME[,NAME…]] [--cost [--release]]
+const USAGE: &str = "usage: peers [--rounds N] [--only NAME[,NAME…]] [--cost [--release] | --crates]
 --rounds  how often each subject runs; the medians are printed. 3 unless told otherwise.
 --only    some subjects instead of all.
 --cost    instead: what a program that says hello costs to build with each: crates, and seconds from nothing.
---release with --cost: of an optimised build.";
+--release with --cost: of an optimised build.
+--crates  instead: the crates alone, without building.";
 
 fn main() {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -44,8 +45,8 @@ fn main() {
         })
         .collect();
     assert!(!chosen.is_empty(), "no such subject\n{USAGE}");
-    if is_set("--cost") {
-        return cost::compare(&chosen, is_set("--release"));
+    if is_set("--cost") || is_set("--crates") {
+        return cost::compare(&chosen, !is_set("--crates"), is_set("--release"));
     }
     let rounds = value("--rounds").map_or(3, |text| text.parse().expect("a number of rounds"));
     table::print(&measure::all(&chosen, rounds), rounds);

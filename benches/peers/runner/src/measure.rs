@@ -92,7 +92,7 @@ pub(crate) fn all(subjects: &[&'static Subject], rounds: usize) -> Vec<Row> {
         .zip(tight)
         .map(|((subject, paced), tight)| Row {
             name: subject.name,
-            version: version(subject.krate),
+            version: version(subject).unwrap_or_default(),
             paced: paced
                 .into_iter()
                 .map(|runs| {
@@ -172,15 +172,18 @@ fn build(subject: &Subject) -> Result<PathBuf, String> {
     }
 }
 
-/// The locked version of a package that a subject depends on.
-fn version(krate: &str) -> String {
-    let output = cargo().args(["pkgid", krate]).output();
-    let text = output.map_or_else(
-        |_| String::new(),
-        |output| String::from_utf8_lossy(&output.stdout).into_owned(),
-    );
-    let version = text.trim().rsplit(['@', '#']).next().unwrap_or_default();
-    version.to_owned()
+/// The locked version of the crate that a subject is named after. Others may be there in several versions.
+fn version(subject: &Subject) -> Option<String> {
+    let output = cargo()
+        .args(["tree", "--depth=1", "--edges=normal", "--prefix=none", "-p"])
+        .arg(subject.package)
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.lines().find_map(|line| {
+        let version = line.strip_prefix(subject.krate)?.strip_prefix(" v")?;
+        version.split(' ').next().map(str::to_owned)
+    })
 }
 
 type Numbers = Vec<f64>;

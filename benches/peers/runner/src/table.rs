@@ -25,8 +25,12 @@ pub(crate) fn print(rows: &[Row], rounds: usize) {
         for paced in &row.paced {
             cells.push(match paced {
                 Ok(paced) => format!(
-                    "{:.0} ({:.0} / {:.0}), {:.1}",
-                    paced.mean, paced.p50, paced.p99, paced.allocations
+                    "{:.0} ({:.0} / {:.0}), {:.1}{}",
+                    paced.mean,
+                    paced.p50,
+                    paced.p99,
+                    paced.allocations,
+                    if paced.recorded == 0.0 { " ∅" } else { "" }
                 ),
                 Err(why) => why.clone(),
             });
@@ -46,7 +50,7 @@ pub(crate) fn print(rows: &[Row], rounds: usize) {
 
 const LEGEND: &str = "Per operation on the calling thread, in bursts of 200 every 4 ms: ns mean (p50 / p99), allocations. \
 CPU: ns of the whole process for each operation, delivery included; in the tight loop for each delivered record. Lost: records \
-that the server did not get. –: the subject records nothing there.";
+that the server did not get. ∅: the subject makes no record of that, so the cost is that of nothing.";
 const NOTHING: &str = "–";
 
 fn line(cells: &[String]) {
