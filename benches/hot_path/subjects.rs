@@ -16,8 +16,8 @@ pub(crate) const SUBJECTS: [&str; 7] = [
     "registry",
     "copy floor",
     "axiom",
-    "fmt JSON, sink",
-    "fmt JSON, appender",
+    "fmt JSON to a sink",
+    "fmt JSON to an appender",
     "opentelemetry",
 ];
 
@@ -38,13 +38,13 @@ pub(crate) fn run(subject: &str, url: &str, measure: impl FnOnce(&(dyn Fn() + Sy
             measure(&nothing);
         }
         // Formatting alone: nothing is written.
-        "fmt JSON, sink" => {
+        "fmt JSON to a sink" => {
             let layer = fmt::layer().json().with_writer(io::sink);
             tracing_subscriber::registry().with(layer).init();
             measure(&nothing);
         }
         // Formatting, and a channel to a thread that writes nothing. Lines are lost when it is full.
-        "fmt JSON, appender" => {
+        "fmt JSON to an appender" => {
             let (writer, _guard) = tracing_appender::non_blocking(io::sink());
             let layer = fmt::layer().json().with_writer(writer);
             tracing_subscriber::registry().with(layer).init();
