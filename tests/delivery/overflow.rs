@@ -78,7 +78,7 @@ fn a_full_queue_drops_the_newest_counts_each_and_never_waits() {
 }
 
 /// Records these events, and says how often the calling thread gave up the processor to wait for something meanwhile, and what 99
-/// of 100 events cost at the most. The time depends on the machine, so it is only shown; `benches/hot_path.rs` measures it.
+/// of 100 events cost at the most. The time depends on the machine, so it is only shown; `benches/hot_path` measures it.
 fn waits(program: &Program, seqs: Range<u64>) -> (u64, Duration) {
     let before = work::waits();
     let mut costs: Vec<_> = with_default(&program.dispatch, || {
