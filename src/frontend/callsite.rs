@@ -128,7 +128,7 @@ impl Callsite {
             has_exception: metadata
                 .fields()
                 .iter()
-                .any(|field| field.name().starts_with("exception.")),
+                .any(|field| field_name(&field).starts_with("exception.")),
             ansi: options.ansi,
         }
     }
@@ -174,13 +174,23 @@ fn entry(metadata: &Metadata<'_>, event: &[u8]) -> Vec<u8> {
                 key.starts_with(name.as_bytes()) && key[name.len()..].starts_with(b"\":")
             })
         };
-        if !metadata.fields().iter().any(|field| is_own(field.name())) {
+        if !metadata
+            .fields()
+            .iter()
+            .any(|field| is_own(field_name(&field)))
+        {
             entry.extend_from_slice(member);
             entry.push(b',');
         }
         rest = after.get(1..).unwrap_or_default();
     }
     entry
+}
+
+/// The name of a field as it is written in a record: without what makes a keyword of Rust's a name.
+fn field_name(field: &tracing_core::Field) -> &'static str {
+    let name = field.name();
+    name.strip_prefix("r#").unwrap_or(name)
 }
 
 fn plan_fields(
@@ -190,8 +200,7 @@ fn plan_fields(
 ) -> Box<[FieldPlan]> {
     let mut slots = HashMap::new();
     let plan = |(index, field): (usize, tracing_core::Field)| {
-        let name = field.name();
-        let name = name.strip_prefix("r#").unwrap_or(name);
+        let name = field_name(&field);
         let kept = &name[..json::floor_char_boundary(name, KEY_BYTES)];
         let slot = u8::try_from(*slots.entry(kept.to_owned()).or_insert(index));
         let role = match name {

@@ -1,6 +1,7 @@
 //! The members of a JSON object under construction: no key twice, bounded in number and bytes.
 //!
-//! An index says where each member lies, so that nobody has to look for one among the bytes.
+//! Where members may be replaced, added or inherited, an index says where each lies. An event that needs none of this goes without;
+//! the one value that is asked for is then looked for among the bytes.
 
 use std::ops::Range;
 
@@ -50,7 +51,7 @@ impl Members {
         self.set = [0; 4];
     }
 
-    /// Of two that stand alone.
+    /// Of members that stand in no line: `start` is 0 in both.
     fn copy_from(&mut self, other: &Self) {
         self.bytes.clone_from(&other.bytes);
         self.entries.clone_from(&other.entries);
@@ -139,17 +140,20 @@ pub(crate) struct Fields {
     pub(crate) outer: Members,
     /// Members of nested values, each of which is a field to Axiom, beyond the one that the value counts for.
     nested: u32,
-    /// Without an index no member can be replaced, and none can be added that the callsite does not declare.
+    /// Whether `entries` is kept. Without it members are counted by `set`, the first value of a field stays, and nothing is
+    /// inherited.
     has_index: bool,
-    /// The object in an event's line is not begun yet.
-    is_awaited: bool,
-    /// Up to this length of the line there is room for a value of any length. 0: plain fields go the long way, too.
+    /// An event's line ends before `,"attributes":{`, so that a message can still be put there.
+    is_before_attributes: bool,
+    /// While `attributes.bytes` is no longer than this, one more plain member fits, whatever its length. 0: each goes through
+    /// `begin`, which looks at the outer members and the number, too.
     plain_until: usize,
     /// Where an event's message stands in its line, if it came before all other fields.
     message: Range<usize>,
 }
 
-/// Up to so many bytes there is room for one more value of any length.
+/// With at most so many bytes of attributes, the longest key and value still fit. The number is not asked for: plain fields are 64
+/// at most, and are recorded before those of higher slots.
 const PLAIN_BYTES: usize = ATTRIBUTES_BYTES - VALUE_BYTES - KEY_JSON_BYTES;
 
 /// How the attributes begin in a line.
@@ -160,7 +164,7 @@ impl Fields {
         self.attributes.clear();
         self.outer.clear();
         self.nested = 0;
-        self.is_awaited = false;
+        self.is_before_attributes = false;
         self.plain_until = 0;
         self.message = 0..0;
     }
@@ -176,14 +180,15 @@ impl Fields {
     /// Begins a line, which it lends for what stands before the fields.
     pub(crate) fn begin_line(&mut self, has_index: bool) -> &mut Vec<u8> {
         self.has_index = has_index;
-        self.is_awaited = true;
+        self.is_before_attributes = true;
         &mut self.attributes.bytes
     }
 
-    /// Whether nothing but a message can have been written yet.
+    /// Whether the line still ends before the attributes: it has neither a message nor an attribute yet. What
+    /// [`Special`](super::visit::Special) holds is not in the line.
     #[inline]
-    pub(crate) fn is_awaited(&self) -> bool {
-        self.is_awaited
+    pub(crate) fn is_before_attributes(&self) -> bool {
+        self.is_before_attributes
     }
 
     /// Lends the line for the message, which comes before all other fields.
@@ -206,7 +211,7 @@ impl Fields {
 
     /// All fields were written. An event may have had none.
     pub(crate) fn end_fields(&mut self) {
-        if self.is_awaited {
+        if self.is_before_attributes {
             self.open();
         }
     }
@@ -216,7 +221,7 @@ impl Fields {
         let attributes = &mut self.attributes;
         attributes.bytes.extend_from_slice(OPENING);
         attributes.start = attributes.bytes.len();
-        self.is_awaited = false;
+        self.is_before_attributes = false;
         self.plain_until = attributes.start + PLAIN_BYTES;
     }
 
@@ -307,7 +312,7 @@ impl Fields {
     /// Lends the buffer for a value of at most `cap` bytes, with the key written. An earlier value of the same key
     /// makes way. `None`: the record is full.
     pub(crate) fn begin(&mut self, plan: &FieldPlan, cap: usize) -> Option<(&mut Vec<u8>, usize)> {
-        if self.is_awaited {
+        if self.is_before_attributes {
             self.open();
         }
         // What has another place takes room, and nested values take some of the number: whoever comes next is counted.

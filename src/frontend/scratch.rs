@@ -9,8 +9,8 @@ use super::visit::Special;
 /// without a bound it would end in a stack overflow.
 const DEPTH: u32 = 8;
 
-/// A buffer that grew beyond this for one record is given back.
-const KEPT_BYTES: usize = 64 * 1024;
+/// Buffers that together grew beyond this for one record are given back.
+const KEPT_BYTES: usize = 256 * 1024;
 
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
@@ -54,7 +54,7 @@ pub(crate) fn lend<T>(encode: impl FnOnce(&mut Scratch) -> T) -> T {
     let depth = Depth::deeper();
     let value = encode(&mut scratch);
     drop(depth);
-    if scratch.capacity() <= 4 * KEPT_BYTES {
+    if scratch.capacity() <= KEPT_BYTES {
         KEPT.try_with(|kept| kept.replace(Some(scratch))).ok();
     }
     value

@@ -24,6 +24,7 @@ pub(crate) const EXCEPTION_BYTES: usize = 16 * 1024;
 /// What fields of a special meaning said, as JSON; empty when absent.
 #[derive(Debug, Default)]
 pub(crate) struct Special {
+    /// Of an event, only a message that does not stand in its line already: see [`Fields::message`].
     pub(crate) message: Vec<u8>,
     pub(crate) name: Vec<u8>,
     pub(crate) kind: Vec<u8>,
@@ -44,7 +45,8 @@ pub(crate) struct Special {
 impl Special {
     /// What an ERROR event says of the span around it: its message, else its error.
     pub(crate) fn error_message<'a>(&'a self, fields: &'a Fields) -> &'a [u8] {
-        let is_text = |text: &&[u8]| text.starts_with(b"\"");
+        // An empty text says nothing.
+        let is_text = |text: &&[u8]| text.len() > 2 && text.starts_with(b"\"");
         [fields.message(), &self.message, &self.error]
             .into_iter()
             .find(is_text)
@@ -196,8 +198,13 @@ impl FieldVisitor<'_> {
         field: &Field,
         write: impl FnOnce(&mut Vec<u8>, usize, &FieldPlan) -> bool,
     ) -> bool {
+        let is_only = !self.callsite.repeats_keys && self.special.message.is_empty();
         let plan = match self.callsite.fields.get(field.index()) {
-            Some(plan) if plan.role == Role::Message && self.fields.is_awaited() => plan,
+            Some(plan)
+                if plan.role == Role::Message && is_only && self.fields.is_before_attributes() =>
+            {
+                plan
+            }
             _ => return false,
         };
         if !write(self.fields.begin_message(), VALUE_BYTES, plan) {

@@ -277,6 +277,9 @@ impl Owner for Pipeline {
     }
 
     fn recorded_late(&self) {
+        if !self.process.is_this() {
+            return self.in_child().recorded_late();
+        }
         if !self.late.see(Instant::now()) {
             return;
         }

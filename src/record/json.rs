@@ -82,7 +82,7 @@ pub(crate) fn put_text(out: &mut Vec<u8>, text: &str, cap: usize, ansi: Ansi) ->
     is_whole
 }
 
-/// Appends a text that has something in it, or is too long.
+/// Appends a text that has a byte to escape, or does not fit.
 #[cold]
 fn put_with_care(out: &mut Vec<u8>, text: &str, cap: usize, ansi: Ansi) -> bool {
     let is_whole = match ansi {
@@ -277,8 +277,8 @@ const fn each(byte: u8) -> u64 {
 }
 
 /// Whether no byte needs an escape. Eight of them at a time, by what a subtraction borrows: a byte that is less borrows its
-/// highest bit, which it had not itself (Bit Twiddling Hacks, "Determine if a word has a byte less than n"). What
-/// differs from a quote by less than one is a quote.
+/// highest bit, which it had not itself (Bit Twiddling Hacks, "Determine if a word has a byte less than n"). XOR turns the
+/// byte that is looked for into zero, which is less than one.
 #[inline]
 fn are_plain(words: [u64; 2]) -> bool {
     let found = words.map(|word| {

@@ -130,6 +130,17 @@ fn the_ledger_of_a_child_that_records_nothing_is_zero_and_starts_no_thread() {
 }
 
 #[test]
+fn a_child_that_records_after_its_guard_is_told_while_it_goes_on() {
+    let server = server();
+    let ended = App::start(&server, "fork what=late").end();
+    ended.assert_ended_well();
+    assert_eq!(children(&ended), ["0"], "{}", ended.stderr);
+    let told = ended.lines.iter().filter(|line| *line == "told").count();
+    assert_eq!(told, 1, "{:?}", ended.lines);
+    assert_holds(&server, 0..600);
+}
+
+#[test]
 fn the_hooks_deliver_what_a_layer_recorded_that_the_child_made() {
     let server = server();
     let ended = App::start(&server, "fork what=another hooks").end();

@@ -222,6 +222,22 @@ fn a_message_is_text_whatever_it_was() {
 }
 
 #[test]
+fn of_several_messages_the_last_is_sent_once() {
+    let records = recorded(|| {
+        info!(message = 5, message = "last");
+        info!(message = "last", "text {}", 1);
+        info!({ a = 1, message = "first", message = "last" });
+    });
+    assert_eq!(records.all.len(), 3);
+    for record in &records.all {
+        let line = record.to_string();
+        assert_eq!(line.matches("\"message\":").count(), 1, "{line}");
+        assert_eq!(text(record, "message"), "last");
+        assert_eq!(record.get("incomplete"), None);
+    }
+}
+
+#[test]
 fn source_and_thread_are_told_on_request() {
     let line = line!() + 4;
     let record = || {

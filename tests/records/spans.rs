@@ -178,9 +178,15 @@ fn an_error_event_fails_the_innermost_span_and_its_first_message_is_told() {
         }
         let elsewhere = info_span!("elsewhere");
         error!(parent: &elsewhere, "explicit");
+        let silent = info_span!("silent");
+        error!(parent: &silent, error = "of its own", "");
         error!(parent: None, "nowhere");
     });
-    for (name, message) in [("inner", "first"), ("elsewhere", "explicit")] {
+    for (name, message) in [
+        ("inner", "first"),
+        ("elsewhere", "explicit"),
+        ("silent", "of its own"),
+    ] {
         let span = records.span(name);
         assert_eq!(span.get("error"), Some(&json!(true)), "{name}");
         assert_eq!(text(span, "status.code"), "ERROR");

@@ -2,12 +2,12 @@
 #![expect(unsafe_code, reason = "fork and waitpid are C's")]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axiom_layer::Guard;
 use tracing_subscriber::prelude::*;
 
-use crate::{LONG, Wanted, build, hear, ledger, record, say, start, wait_for_the_end};
+use crate::{LONG, Wanted, build, builder, hear, ledger, record, say, start, wait_for_the_end};
 
 /// Runs `child` in a forked process, which then ends by `process::exit(0)`. The id of the process.
 fn fork(child: impl FnOnce()) -> i32 {
@@ -20,6 +20,34 @@ fn fork(child: impl FnOnce()) -> i32 {
         -1 => panic!("no fork: {}", std::io::Error::last_os_error()),
         id => id,
     }
+}
+
+/// Ends without its exit hooks, once it is told of it.
+fn child_that_records_after_its_guard(wanted: &Wanted) {
+    static IS_TOLD: AtomicBool = AtomicBool::new(false);
+    let (layer, guard) = builder(wanted)
+        .on_diagnostic(|diagnostic| {
+            if diagnostic.cause() == axiom_layer::Cause::AfterShutdown {
+                say("told");
+                IS_TOLD.store(true, Ordering::SeqCst);
+            }
+        })
+        .build()
+        .unwrap();
+    tracing_subscriber::registry().with(layer).init();
+    record(0..500);
+    let child = fork(|| {
+        record(500..600);
+        drop(guard);
+        let start = Instant::now();
+        while !IS_TOLD.load(Ordering::SeqCst) && start.elapsed() < LONG / 3 {
+            record(600..601);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // SAFETY: it does not return, and nothing needs an end.
+        unsafe { libc::_exit(0) };
+    });
+    say(format_args!("child ended {}", wait_for(child)));
 }
 
 /// The wait status: 0 for a good end.
@@ -53,6 +81,9 @@ fn flush(who: &str, guard: &Guard) {
 pub(crate) fn run(wanted: &Wanted) {
     if wanted.text("what") == "threads" {
         return child_with_threads_of_its_own(wanted);
+    }
+    if wanted.text("what") == "late" {
+        return child_that_records_after_its_guard(wanted);
     }
     let guard = start(wanted);
     match wanted.text("what") {

@@ -82,8 +82,9 @@ pub(crate) fn run(wanted: &Wanted) {
         "closes-all" => {
             let guard = start(wanted);
             record(0..1_000);
-            // Nothing wakes the worker from now on, which would write to what it takes for its own.
+            // Nothing wakes the worker from now on. Were it still awake, it would write to what it takes for its own.
             guard.flush(Duration::from_secs(20)).unwrap();
+            wait_until_the_worker_sleeps();
             let file = std::path::Path::new(wanted.text("file"));
             // SAFETY: nothing in this process uses a descriptor from now on but those made below, and the standard ones.
             unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
@@ -117,6 +118,25 @@ pub(crate) fn run(wanted: &Wanted) {
             });
         }
         other => panic!("no such handler: {other}"),
+    }
+}
+
+/// Looks several times, for a thread may be about to go to sleep only for a lock.
+fn wait_until_the_worker_sleeps() {
+    let is_worker = |task: &std::path::Path| {
+        let name = std::fs::read_to_string(task.join("comm"));
+        name.is_ok_and(|name| name.trim() == "axiom-layer")
+    };
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let task = tasks.map(|task| task.unwrap().path());
+    let task = task.into_iter().find(|task| is_worker(task)).unwrap();
+    let mut seen = 0;
+    while seen < 100 {
+        let stat = std::fs::read_to_string(task.join("stat")).unwrap();
+        // Behind the name, which is in parentheses.
+        let sleeps = stat.rsplit_once(") ").unwrap().1.starts_with('S');
+        seen = if sleeps { seen + 1 } else { 0 };
+        std::thread::yield_now();
     }
 }
 
