@@ -1,61 +1,18 @@
 //! Appends JSON to a byte buffer. Knows nothing of records.
 
+mod block;
+mod number;
+
 use std::fmt::{self, Write};
-use std::io;
 
+use self::block::{BLOCK, are_plain, is_plain_block, padded};
+pub(crate) use self::block::{Piece, put_short};
+#[cfg(all(tracing_unstable, feature = "valuable"))]
+pub(crate) use self::number::put_f32;
+pub(crate) use self::number::{
+    put_bool, put_digits, put_f64, put_f64_text, put_i64, put_i128, put_u64, put_u128,
+};
 use super::ansi::{ESC, Stripper};
-
-/// Bytes that never change. Short ones are appended in a few moves, where a copy of any length is a call.
-#[derive(Debug)]
-pub(crate) struct Piece {
-    /// The bytes, if there is room for them, and spaces behind.
-    short: [u8; SHORT],
-    /// All of them, if there is not.
-    long: Box<[u8]>,
-    len: usize,
-}
-
-/// Most keys are shorter, with their quotes and colon.
-const SHORT: usize = 2 * BLOCK;
-
-impl Piece {
-    pub(crate) fn new(bytes: &[u8]) -> Self {
-        let mut short = [b' '; SHORT];
-        let mut long = Box::default();
-        match short.get_mut(..bytes.len()) {
-            Some(place) => place.copy_from_slice(bytes),
-            None => long = bytes.into(),
-        }
-        Self {
-            short,
-            long,
-            len: bytes.len(),
-        }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    #[inline]
-    pub(crate) fn put(&self, out: &mut Vec<u8>) {
-        if self.len <= SHORT {
-            let end = out.len() + self.len;
-            out.extend_from_slice(&self.short);
-            out.truncate(end);
-        } else {
-            out.extend_from_slice(&self.long);
-        }
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        if self.len <= SHORT {
-            &self.short[..self.len]
-        } else {
-            &self.long
-        }
-    }
-}
 
 /// What stands at the end of a text that was shortened.
 pub(crate) const ELLIPSIS: &str = "…";
@@ -203,9 +160,6 @@ enum Put {
     Cut,
 }
 
-/// Bytes looked at together: the inner loop compiles to vector compares.
-const BLOCK: usize = 16;
-
 const fn needs_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
@@ -263,54 +217,6 @@ fn put_plain(out: &mut Vec<u8>, text: &str, cap: usize) -> bool {
     };
     out.truncate(if is_plain { start + bytes.len() } else { start });
     is_plain
-}
-
-#[inline]
-fn is_plain_block(block: &[u8; BLOCK]) -> bool {
-    let (words, _) = block.as_chunks();
-    are_plain([0, 1].map(|at: usize| u64::from_le_bytes(words[at])))
-}
-
-/// Eight times the same byte.
-const fn each(byte: u8) -> u64 {
-    u64::from_le_bytes([byte; 8])
-}
-
-/// Whether no byte needs an escape. Eight of them at a time, by what a subtraction borrows: a byte that is less borrows its
-/// highest bit, which it had not itself (Bit Twiddling Hacks, "Determine if a word has a byte less than n"). XOR turns the
-/// byte that is looked for into zero, which is less than one.
-#[inline]
-fn are_plain(words: [u64; 2]) -> bool {
-    let found = words.map(|word| {
-        let control = word.wrapping_sub(each(0x20));
-        let quote = (word ^ each(b'"')).wrapping_sub(each(1));
-        let backslash = (word ^ each(b'\\')).wrapping_sub(each(1));
-        (control | quote | backslash) & !word
-    });
-    (found[0] | found[1]) & each(0x80) == 0
-}
-
-/// Fewer bytes than a block has, and spaces behind them. Read in pieces that may overlap, for a copy of any length is a call.
-#[inline]
-fn padded(bytes: &[u8]) -> [u64; 2] {
-    const SPACES: u64 = each(b' ');
-    let len = bytes.len();
-    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        let rest = len - 8;
-        // In two steps, since there may be none of these eight bytes left.
-        let last = u64::from_le_bytes(*last) >> 8 >> (8 * (7 - rest));
-        return [u64::from_le_bytes(*first), last | SPACES << (8 * rest)];
-    }
-    let word = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        let [first, last] = [first, last].map(|bytes| u64::from(u32::from_le_bytes(*bytes)));
-        first | last << (8 * (len - 4))
-    } else if let ([first, ..], [.., last]) = (bytes, bytes) {
-        let (first, middle, last) = (*first, bytes[len / 2], *last);
-        u64::from(first) | u64::from(middle) << (8 * (len / 2)) | u64::from(last) << (8 * (len - 1))
-    } else {
-        0
-    };
-    [word | SPACES << (8 * len), SPACES]
 }
 
 /// Copies plain blocks whole and goes through the others byte by byte. Returns whether there was an ESC.
@@ -420,122 +326,6 @@ pub(crate) fn put_hex(out: &mut Vec<u8>, bytes: &[u8], cap: usize) -> bool {
     }
     out.push(b'"');
     shown == bytes.len()
-}
-
-/// An integer, or the nearest float where it needs more than 64 bits with a sign: Axiom's integers have no more
-/// (docs/scalar-types), and it turns a field of integers into one of floats, but not into one of texts.
-pub(crate) fn put_u64(out: &mut Vec<u8>, value: u64) {
-    match i64::try_from(value) {
-        Ok(value) => put_i64(out, value),
-        Err(_) => put_f64(out, value as f64),
-    }
-}
-
-pub(crate) fn put_i64(out: &mut Vec<u8>, value: i64) {
-    if value < 0 {
-        out.push(b'-');
-    }
-    put_decimal(out, value.unsigned_abs());
-}
-
-/// Appends the digits of a number, eight at a time.
-fn put_decimal(out: &mut Vec<u8>, value: u64) {
-    const EIGHT_DIGITS: u64 = 100_000_000;
-    if value < EIGHT_DIGITS {
-        let digits = eight_digits(value);
-        // The first digit is the lowest byte. One stays, also of zero.
-        let zeros = (digits.trailing_zeros() / 8).min(7);
-        let end = out.len() + 8 - zeros as usize;
-        let text = (digits >> (8 * zeros)) + each(b'0');
-        out.extend_from_slice(&text.to_le_bytes());
-        out.truncate(end);
-    } else {
-        put_decimal(out, value / EIGHT_DIGITS);
-        let text = eight_digits(value % EIGHT_DIGITS) + each(b'0');
-        out.extend_from_slice(&text.to_le_bytes());
-    }
-}
-
-/// The eight digits of a number below 100,000,000, each in a byte of its own, the first one in the lowest.
-///
-/// Each step divides all parts at once: two of four digits, four of two, eight of one. A multiplication and a shift
-/// divide exactly by 100 what is below 10,000, and by 10 what is below 100.
-#[inline]
-fn eight_digits(value: u64) -> u64 {
-    let fours = (value / 10_000) | ((value % 10_000) << 32);
-    let hundreds = (fours * 10_486) >> 20 & 0x0000_007F_0000_007F;
-    let twos = hundreds | (fours - 100 * hundreds) << 16;
-    let tens = (twos * 103) >> 10 & 0x000F_000F_000F_000F;
-    tens | (twos - 10 * tens) << 8
-}
-
-/// Appends bytes that most often fit into a block, as the digits of a number do.
-#[inline]
-pub(crate) fn put_short(out: &mut Vec<u8>, bytes: &[u8]) {
-    if bytes.len() < BLOCK {
-        let end = out.len() + bytes.len();
-        out.extend_from_slice(padded(bytes).map(u64::to_le_bytes).as_flattened());
-        out.truncate(end);
-    } else {
-        out.extend_from_slice(bytes);
-    }
-}
-
-pub(crate) fn put_i128(out: &mut Vec<u8>, value: i128) {
-    match i64::try_from(value) {
-        Ok(value) => put_i64(out, value),
-        Err(_) => put_f64(out, value as f64),
-    }
-}
-
-pub(crate) fn put_u128(out: &mut Vec<u8>, value: u128) {
-    match i64::try_from(value) {
-        Ok(value) => put_i64(out, value),
-        Err(_) => put_f64(out, value as f64),
-    }
-}
-
-/// Every digit of an integer, as text.
-pub(crate) fn put_digits(out: &mut Vec<u8>, value: impl fmt::Display) {
-    out.push(b'"');
-    // A buffer takes whatever is written to it.
-    io::Write::write_fmt(out, format_args!("{value}")).ok();
-    out.push(b'"');
-}
-
-/// By a fraction or an exponent it is a float to whoever reads it. NaN and the infinities are `null`, as Axiom stores
-/// them (docs/limits).
-pub(crate) fn put_f64(out: &mut Vec<u8>, value: f64) {
-    if value.is_finite() {
-        put_short(out, zmij::Buffer::new().format_finite(value).as_bytes());
-    } else {
-        out.extend_from_slice(b"null");
-    }
-}
-
-/// With as many digits as tell it from other floats of its size, which are fewer than the same number has as `f64`.
-#[cfg(all(tracing_unstable, feature = "valuable"))]
-pub(crate) fn put_f32(out: &mut Vec<u8>, value: f32) {
-    if value.is_finite() {
-        put_short(out, zmij::Buffer::new().format_finite(value).as_bytes());
-    } else {
-        out.extend_from_slice(b"null");
-    }
-}
-
-/// A float as text, `NaN`, `inf` and `-inf` too.
-pub(crate) fn put_f64_text(out: &mut Vec<u8>, value: f64) {
-    put_quoted(out, zmij::Buffer::new().format(value));
-}
-
-pub(crate) fn put_bool(out: &mut Vec<u8>, value: bool) {
-    out.extend_from_slice(if value { b"true" } else { b"false" });
-}
-
-fn put_quoted(out: &mut Vec<u8>, digits: &str) {
-    out.push(b'"');
-    out.extend_from_slice(digits.as_bytes());
-    out.push(b'"');
 }
 
 /// Ends an object whose members each have a comma behind them.
