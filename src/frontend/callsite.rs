@@ -55,7 +55,8 @@ pub(crate) struct Callsite {
     /// `,"level":…,"target":…`, the event's name if it has one and, on request, where in the source. Of a `log` record
     /// only the level.
     pub(crate) event: Box<[u8]>,
-    /// `"level":…,"target":…,` as attributes among the event's own fields, which go before.
+    /// `"level":…,"target":…,` for an entry in a span's `events`, where they are attributes. One of the same name as a field of the
+    /// event is left out.
     pub(crate) entry: Box<[u8]>,
     /// `,"scope.name":…` and, on request, where in the source.
     pub(crate) scope: Box<[u8]>,
@@ -163,7 +164,7 @@ fn event_name<'a>(metadata: &'a Metadata<'_>) -> Option<&'a str> {
     (metadata.is_event() && !is_made_up && !name.is_empty()).then_some(name)
 }
 
-/// The members of an event's line as attributes, beside the event's own fields: of one name, those go before.
+/// The members of `event` that an entry in a span's `events` has as attributes: all but those whose name a field of the event has.
 fn entry(metadata: &Metadata<'_>, event: &[u8]) -> Vec<u8> {
     let mut entry = Vec::new();
     let mut rest = event.get(1..).unwrap_or_default();

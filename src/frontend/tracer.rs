@@ -35,7 +35,7 @@ const SPANS_INHERITED: usize = 128;
 /// The spans that are open, by the registry's ids.
 pub(crate) type OpenSpans = Table<OpenSpan>;
 
-/// What of a record is on request.
+/// Which parts of a record the application has asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
     /// `thread.name` and `thread.id`

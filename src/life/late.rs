@@ -1,16 +1,16 @@
-//! Records that come after the guard was dropped: whether the program goes on without it, and who says so.
+//! Records made after the guard was dropped: whether the program goes on without the guard, and who reports it.
 //!
-//! Noted on the application's threads and said on a short-lived one: the call that records does no I/O.
+//! The application's threads note such a record, and a short-lived thread reports it, so that the call that records does no I/O.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-/// A runtime and destructors that wind down after the guard may record a little, which is said at the exit. A program
-/// that goes on without it records for longer.
+/// A runtime and destructors may record a little while they wind down after the guard, which is reported at the exit. A program
+/// that goes on without its guard records for longer, and is told at once.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What the end of the process waits for whoever is just saying it. A hook of the application's may take longer.
+/// The exit waits at most this long for a thread that is reporting just now. A hook of the application's may take longer.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
 const NONE: u8 = 0;
@@ -21,7 +21,7 @@ const SAID: u8 = 3;
 /// What is known of records after the guard.
 #[derive(Debug, Default)]
 pub(crate) struct Late {
-    /// The guard was dropped, and from this time on a record is worth a word.
+    /// From this time on, a record is reported at once. Unset while there is a guard.
     from: OnceLock<Instant>,
     step: AtomicU8,
 }
@@ -30,24 +30,24 @@ impl Late {
     /// The guard was dropped. A guard that saw no record was most likely never bound, and needs no grace.
     pub(crate) fn guard_dropped(&self, now: Instant, saw_records: bool) {
         let grace = if saw_records { GRACE } else { Duration::ZERO };
-        // A second guard there is none.
+        // There is only one guard, so this is called once.
         self.from.set(now + grace).ok();
     }
 
-    /// A record came too late. `true` for the first one that is worth a word at once.
+    /// Notes a record that came after the guard. `true`: it is the first that has to be reported at once.
     pub(crate) fn see(&self, now: Instant) -> bool {
         let is_due = self.from.get().is_some_and(|from| now >= *from);
         is_due && self.advance(NONE, SEEN)
     }
 
-    /// The process ends, and some records came too late: even these few are worth a word.
+    /// The process ends after some records came too late. They are reported now, however few they are.
     pub(crate) fn see_at_exit(&self) {
         if self.from.get().is_some() {
             self.advance(NONE, SEEN);
         }
     }
 
-    /// Says it, unless there is nothing to say or somebody else does.
+    /// Reports such records by `say`. The first caller reports; later calls do nothing.
     pub(crate) fn say(&self, say: impl FnOnce()) {
         if self.advance(SEEN, BEING_SAID) {
             say();
@@ -55,7 +55,7 @@ impl Late {
         }
     }
 
-    /// Waits, at the end of the process, until it is said.
+    /// Waits, at the end of the process, until another thread has finished its report.
     pub(crate) fn hear_out(&self) {
         let start = Instant::now();
         while self.step.load(Ordering::Relaxed) == BEING_SAID && start.elapsed() < LAST_WORD {

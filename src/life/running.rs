@@ -54,7 +54,8 @@ pub(crate) fn all() -> Vec<Arc<Pipeline>> {
     pipelines.iter().filter_map(Weak::upgrade).collect()
 }
 
-/// Whoever holds it is about to let go, unless it is a thread that aborts: the end of a program does not depend on it.
+/// A thread holds the lock for a moment only, unless it aborts meanwhile. The end of a program must not wait for such a thread, so after
+/// some tries it goes on without the lock.
 fn try_for_a_while<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     const TRIES: u32 = 100;
     for _ in 0..TRIES {

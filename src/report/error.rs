@@ -1,4 +1,4 @@
-//! What the doors of this crate can refuse with. Knows nothing but std.
+//! The errors that the public functions of this crate return. Names nothing but std.
 
 mod flush;
 

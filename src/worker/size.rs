@@ -58,7 +58,7 @@ impl Size {
         }
     }
 
-    /// A body of this size leaves. One beyond what was learned is enough to learn from.
+    /// A body of this size is sent. The first that is larger than the learned limit is the trial: no other is made until its answer.
     pub(super) fn sent(&mut self, bytes: usize) {
         if self.is_trial_due && bytes > self.learned {
             self.is_trial_due = false;
@@ -83,7 +83,7 @@ impl Size {
     /// A body of several records was refused for its size, and will be cut in halves. `true`: a limit was learned.
     pub(super) fn refused(&mut self, bytes: usize) -> bool {
         if bytes > self.learned {
-            // Known before, unless it was a trial: others had left before the limit was learned.
+            // A trial failed. Otherwise this body was sent before the limit was learned, and says nothing new.
             if self.is_trial_sent {
                 self.start_trials((self.trial_after * TRIAL_BACKOFF).min(LAST_TRIAL));
             }
@@ -108,7 +108,7 @@ impl Size {
         self.is_trial_sent = false;
     }
 
-    /// Whether a refusal of so many bytes says nothing that makes sense.
+    /// Whether a body is so small that its size cannot be the reason for a refusal.
     pub(super) fn is_modest(&self, bytes: usize) -> bool {
         bytes <= self.taken.max(MODEST)
     }
