@@ -179,8 +179,9 @@ impl Queue {
         } else {
             self.push_short(line)
         };
-        // It was not closed yet when we looked. Pairs with the store in `end`: either the worker finds what was
-        // left, or this sees that the worker has gone. Without room, too: the chunk that was full is left then.
+        // The queue may have ended since the check above. This load pairs with the store in `end`: either the worker finds the
+        // chunk that this push left, or this push sees that the worker has gone, and settles what is left. A push that found no
+        // room looks as well, for it may have left a chunk that was full.
         if self.ended.load(Ordering::SeqCst) {
             self.sweep();
         }

@@ -92,7 +92,7 @@ struct Escaped<'a> {
 
 impl Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // A value may go on after it was told to stop; what would still fit is no continuation.
+        // A value may go on writing after it was told to stop. What would still fit does not continue the text, so it is refused.
         if self.full {
             return Err(fmt::Error);
         }
