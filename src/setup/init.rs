@@ -10,6 +10,7 @@ use tracing_log::{AsLog, LogTracer};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::prelude::*;
 
+use super::builder::builder;
 use crate::life::Guard;
 use crate::report::BuildError;
 
@@ -50,7 +51,7 @@ pub fn init() -> Result<Guard, BuildError> {
     if has_global_subscriber() {
         return Err(subscriber_is_set("another one was set before"));
     }
-    let (layer, guard) = crate::builder().if_token_present().panics(true).build()?;
+    let (layer, guard) = builder().if_token_present().panics(true).build()?;
     // What the filter lets through at the most; `log` then spares itself the rest.
     let level = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
     let console = tracing_subscriber::fmt::layer()

@@ -68,8 +68,7 @@ use self::waiters::Flushes;
 pub(crate) use self::words::{ADDRESS, Place, Words, shown};
 use crate::process::fence;
 use crate::queue::{Queue, Signal};
-use crate::report::Counters;
-use crate::report::Diag;
+use crate::report::{Counters, Diag, Stats};
 
 /// How long to wait for a record that a producer is just now appending.
 const STRAGGLER: Duration = Duration::from_millis(1);
@@ -113,7 +112,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn stats(&self) -> crate::Stats {
+    pub(crate) fn stats(&self) -> Stats {
         self.counters
             .snapshot(|| self.queues.iter().map(|queue| queue.appended()).sum())
     }
